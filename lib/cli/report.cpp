@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+#include "cli/report.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <utility>
+
+#include "core/text.h"
+
+namespace fieldpipe::cli {
+namespace {
+
+// Strongest first.
+constexpr std::array kPrecedence{ExitStatus::kBug,     ExitStatus::kUsage,       ExitStatus::kIo,
+                                 ExitStatus::kConfig,  ExitStatus::kNoInput,     ExitStatus::kDenied,
+                                 ExitStatus::kRefused, ExitStatus::kUnavailable, ExitStatus::kBadData,
+                                 ExitStatus::kPartial, ExitStatus::kOk};
+
+ExitStatus status_of(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kUsage: return ExitStatus::kUsage;
+    case ErrorCode::kBadData: return ExitStatus::kBadData;
+    case ErrorCode::kNoInput: return ExitStatus::kNoInput;
+    case ErrorCode::kRefused: return ExitStatus::kRefused;
+    case ErrorCode::kBug: return ExitStatus::kBug;
+    case ErrorCode::kIo: return ExitStatus::kIo;
+    case ErrorCode::kUnavailable: return ExitStatus::kUnavailable;
+    case ErrorCode::kDenied: return ExitStatus::kDenied;
+    case ErrorCode::kConfig: return ExitStatus::kConfig;
+    case ErrorCode::kReaderGone: break;  // a signal, not a status
+  }
+  return ExitStatus::kOk;
+}
+
+[[noreturn]] void die_by(int signal) {
+  std::signal(signal, SIG_DFL);
+  sigset_t only;
+  sigemptyset(&only);
+  sigaddset(&only, signal);
+  sigprocmask(SIG_UNBLOCK, &only, nullptr);
+  std::raise(signal);
+  // Only reached when the signal cannot kill us, as for process 1 of a container.
+  _exit(128 + signal);
+}
+
+}  // namespace
+
+void Report::fail(const Error& error) {
+  if (error.code == ErrorCode::kReaderGone) {
+    if (!signal_) signal_ = SIGPIPE;
+    return;
+  }
+  remember(status_of(error.code));
+  print(error.offset ? fmt::format("{}: at byte {}", error.what, *error.offset) : error.what);
+  if (!error.hint.empty()) print(fmt::format("hint: {}", error.hint));
+}
+
+void Report::partial(std::string_view what) {
+  remember(ExitStatus::kPartial);
+  print(what);
+}
+
+void Report::warn(std::string_view what) {
+  if (!quiet_) print(what);
+}
+
+void Report::say(std::string_view what) {
+  if (verbose_) print(what);
+}
+
+int Report::finish() {
+  if (signal_) die_by(*signal_);
+  return static_cast<int>(status_);
+}
+
+void Report::print(std::string_view text) {
+  // One write a line, so that the lines of a pipeline's tools do not mix. A stderr that cannot be
+  // written leaves nobody to tell.
+  // Names of files and what a far side sent are made harmless here, for all messages.
+  const std::string line = fmt::format("{}: {}\n", tool_, printable(text, std::string_view::npos));
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+void Report::remember(ExitStatus status) {
+  const auto rank = [](ExitStatus s) { return std::find(kPrecedence.begin(), kPrecedence.end(), s); };
+  if (rank(status) < rank(status_)) status_ = status;
+}
+
+}  // namespace fieldpipe::cli

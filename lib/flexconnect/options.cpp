@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#include "flexconnect/options.h"
+
+#include <limits>
+
+#include "core/clock.h"
+
+namespace fieldpipe::flexconnect {
+namespace {
+
+Result<void> add_tag(Tags& tags, std::string_view text) {
+  const std::size_t sign = text.find('=');
+  if (sign == std::string_view::npos || sign == 0) {
+    return fail(ErrorCode::kUsage, fmt::format("'{}' is not KEY=VALUE", printable(text)));
+  }
+  if (find_invalid_utf8(text)) return fail(ErrorCode::kUsage, fmt::format("'{}' is not UTF-8", printable(text)));
+  tags.emplace_back(text.substr(0, sign), text.substr(sign + 1));
+  return {};
+}
+
+Result<void> read_level(std::optional<int>& level, std::string_view text) {
+  if (text == "none") {
+    level.reset();
+    return {};
+  }
+  const auto number = parse_integer<int>(text);
+  if (!number || *number < gzip::kMinLevel || *number > gzip::kMaxLevel) {
+    return fail(ErrorCode::kUsage, fmt::format("'{}' is neither none nor a level from {} to {}", printable(text),
+                                               gzip::kMinLevel, gzip::kMaxLevel));
+  }
+  level = number;
+  return {};
+}
+
+Result<void> read_time_base(std::int64_t& base_ns, std::string_view text) {
+  auto time = text == "now" ? Result<WallTime>(wall_now()) : parse_wall_time(text);
+  if (!time) return fail(std::move(time));
+  base_ns = time->time_since_epoch().count();
+  return {};
+}
+
+Result<void> read_interval(std::chrono::milliseconds& interval, std::string_view text) {
+  auto time = parse_duration(text);
+  if (!time) return fail(std::move(time));
+  interval = std::chrono::duration_cast<std::chrono::milliseconds>(*time);
+  return {};
+}
+
+}  // namespace
+
+void declare(cli::OptionTable& table, BusMap& buses) {
+  table
+      .parsed("bus", "NAME=N", "an interface and its bus number, 0 to 7",
+              [&buses](std::string_view text) { return buses.add(text); })
+      .repeats()
+      .default_text("the number at the end of the interface's name");
+}
+
+void declare_input(cli::OptionTable& table, TextEncoderOptions& options) {
+  table.choice<TextSource>(
+      "from", "FORMAT", options.source,
+      {{"auto", TextSource::kAuto}, {"candump", TextSource::kCandump}, {"points", TextSource::kPoints}},
+      "what the input is");
+  declare(table, options.buses);
+  table.choice<can::RelativeTimes>("times", "KIND", options.times.relative,
+                                   {{"delta", can::RelativeTimes::kDelta}, {"zero", can::RelativeTimes::kZero}},
+                                   "relative times count from the line before (candump -td) or the first line (-tz)");
+  table.parsed(
+      "time-base", "TIME",
+      "time of day of the first line with relative times: now, seconds since 1970, or UTC as 2023-11-14T22:13:20Z",
+      [&options](std::string_view text) { return read_time_base(options.times.base_ns.emplace(), text); });
+  table.flag("strict", options.strict, "stop at the first line or frame that cannot be kept");
+}
+
+void declare_messages(cli::OptionTable& table, TextEncoderOptions& options, MessageOptions& messages) {
+  table
+      .choice<MessageForm>("to", "FORMAT", messages.form,
+                           {{"binary", {Form::kBinary, record::Framing::kFrames}},
+                            {"json", {Form::kJson, record::Framing::kFrames}},
+                            {"hex", {Form::kBinary, record::Framing::kHex}}},
+                           "form of the messages; hex is binary as a line of digits")
+      .default_text("binary for frames, json for points");
+  table
+      .parsed("compress", "LEVEL", "gzip level 1 to 9, or none",
+              [&messages](std::string_view text) { return read_level(messages.level, text); })
+      .default_text(fmt::format("{}", gzip::kDefaultLevel));
+  table.size("max-bytes", options.limits.max_bytes, 128, std::size_t{1} << 30U,
+             "close a message before it would be larger, not compressed");
+  table
+      .integer<std::uint64_t>("max-frames", "N", options.limits.max_records, 1,
+                              std::numeric_limits<std::uint64_t>::max(),
+                              "close a message when it holds so many frames or points")
+      .default_text("any number");
+  table
+      .parsed("interval", "TIME", "close a message after so much frame time, or silence",
+              [&options](std::string_view text) { return read_interval(options.limits.interval, text); })
+      .default_text(print_duration(options.limits.interval));
+  table.text("token-file", "FILE", messages.token_file, "file with the access token; FC_TOKEN holds the token itself")
+      .completes(cli::Completes::kFiles);
+  table.text("device-id", "ID", options.defaults.device_id, "device that JSON messages name");
+  table
+      .parsed("tag", "KEY=VALUE", "tag of each JSON message",
+              [&options](std::string_view text) { return add_tag(options.defaults.tags, text); })
+      .repeats();
+  table
+      .parsed("point-tag", "KEY=VALUE", "tag of each point in JSON messages that has none of its own",
+              [&options](std::string_view text) { return add_tag(options.defaults.point_tags, text); })
+      .repeats();
+}
+
+}  // namespace fieldpipe::flexconnect

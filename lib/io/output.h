@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// A byte sink with a buffer: stdout or a file that appears whole.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "core/result.h"
+#include "io/descriptor.h"
+#include "io/loop.h"
+
+namespace fieldpipe::io {
+
+// Writers append to buffer() and call flush when it is full; whoever is about to wait calls flush
+// too. So busy pipes get whole blocks and idle pipes get each record at once.
+class Output {
+ public:
+  // What full() calls a block.
+  static constexpr std::size_t kBlockBytes = std::size_t{64} * 1024;
+
+  // Standard output. `binary` output is refused on a terminal (kUsage).
+  static Result<Output> standard(bool binary);
+
+  // The file `path`, or standard output for "-" and for the empty path. A regular file is written
+  // under a temporary name beside it and renamed by finish(), so that a reader sees all of it or
+  // none; devices and pipes are opened as they are.
+  static Result<Output> open(const std::string& path, bool binary);
+
+  Output(Output&&) noexcept = default;
+  Output& operator=(Output&&) noexcept = default;
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+  ~Output();  // removes a temporary file that was not finished
+
+  // Append here.
+  std::string& buffer() { return buffer_; }
+
+  // Whether the buffer holds a block worth writing.
+  [[nodiscard]] bool full() const { return buffer_.size() >= kBlockBytes; }
+
+  // Writes all that was appended and waits for the reader where it must; `loop` bounds that after a
+  // stop signal. Fails with kReaderGone, kIo, or kUnavailable when the stop time limit passed.
+  Result<void> flush(Loop& loop);
+
+  // Flushes, and makes a file durable and visible under its name. Nothing may be appended afterwards.
+  Result<void> finish(Loop& loop);
+
+  // The descriptor, for noticing a reader that goes away.
+  [[nodiscard]] int descriptor() const { return fd_; }
+
+ private:
+  Output(Descriptor owned, int fd, std::string name);
+  Result<std::size_t> write_some(const char* data, std::size_t size);
+
+  Descriptor owned_;
+  int fd_;
+  std::string name_;
+  std::string temporary_;      // path to rename from; empty where there is nothing to rename
+  bool never_blocks_ = false;  // a regular file, or a descriptor of our own that does not wait
+  std::string buffer_;
+};
+
+}  // namespace fieldpipe::io

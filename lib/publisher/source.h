@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// Where the messages to publish come from: one payload, perhaps several times, or the records of a stream.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "core/clock.h"
+#include "core/result.h"
+#include "io/input.h"
+#include "io/loop.h"
+#include "json/reader.h"
+#include "mqtt/message.h"
+#include "record/envelope.h"
+#include "record/framing.h"
+
+namespace fieldpipe::publisher {
+
+// One message. What is not set is not in the record, and the options hold. Valid until the source is
+// asked for the next one.
+struct Record {
+  Bytes payload;
+  const std::string* topic = nullptr;
+  std::optional<int> qos;
+  std::optional<bool> retain;
+  mqtt::Properties properties;
+};
+
+class Source {
+ public:
+  // `payload`, `times` times, `delay` apart.
+  static Source repeated(std::string payload, std::uint64_t times, std::chrono::nanoseconds delay);
+
+  // The records of `input`.
+  static Source records(io::Input input, record::Framing framing, std::size_t max_record_bytes);
+
+  // The same, each line an envelope (record/envelope.h).
+  static Source envelopes(io::Input input, std::size_t max_record_bytes);
+
+  // The next record that is there without waiting. Nothing: the source has ended, or descriptor() has
+  // to become readable, or ready_at() to pass. Fails with kBadData as the framing says.
+  Result<std::optional<Record>> next();
+
+  [[nodiscard]] bool at_end() const;
+
+  // To wait on for input, -1 if there is none to wait for.
+  [[nodiscard]] int descriptor() const;
+  [[nodiscard]] std::optional<MonotonicTime> ready_at() const;
+
+  // Reads what descriptor() has. Fails with kIo.
+  Result<void> read_more();
+
+  // Records given so far, so the number of the last one, counted from 1.
+  [[nodiscard]] std::uint64_t count() const { return count_; }
+
+ private:
+  struct Repeated {
+    std::string payload;
+    std::uint64_t left;
+    std::chrono::nanoseconds delay;
+    MonotonicTime ready_at{};
+  };
+  struct Stream {
+    io::Input input;
+    record::Splitter splitter;
+    std::size_t used_bytes = 0;          // of the window, by the record given last
+    std::optional<json::Reader> reader;  // for envelopes
+    record::Envelope envelope;
+  };
+  explicit Source(std::variant<Repeated, Stream> kind) : kind_(std::move(kind)) {}
+  Result<std::optional<Record>> next(Repeated& repeated);
+  Result<std::optional<Record>> next(Stream& stream);
+
+  std::variant<Repeated, Stream> kind_;
+  std::uint64_t count_ = 0;
+};
+
+// All of `input` as one payload of at most `max_bytes`, for -f and -s. Nothing when a stop signal
+// came first. Fails with kBadData above the limit, and with kIo.
+Result<std::optional<std::string>> read_whole(io::Loop& loop, io::Input& input, std::size_t max_bytes);
+
+}  // namespace fieldpipe::publisher

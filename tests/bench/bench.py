@@ -1,0 +1,259 @@
+"""The benchmark table: each figure of ours beside a peer's or a limit's from the same run, as a ratio.
+
+    ./run bench [--quick] [NAME]...
+
+Every row is the median of several runs, ours and the peer's in turn, so that whatever else the machine does falls on
+both. Rows beyond their limit are marked and make the status 1. Absolute numbers are for the reader; only ratios count.
+"""
+
+import argparse
+import contextlib
+import os
+import select
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zlib
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+
+import canlog  # noqa: E402
+from integration import peers  # noqa: E402
+
+BIN = os.environ["FIELDPIPE_BIN"]
+ENVIRONMENT = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/bin", "FC_TOKEN": "t" * 64, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
+
+
+class Run:
+    """One finished process: seconds of wall time, status."""
+
+    def __init__(self, command, stdin=None, stdout=subprocess.DEVNULL, expect=0):
+        with open(stdin or os.devnull, "rb") as source:
+            start = time.perf_counter()
+            self.status = subprocess.run(command, stdin=source, stdout=stdout, env=ENVIRONMENT, stderr=subprocess.DEVNULL,
+                                         check=False).returncode
+            self.seconds = time.perf_counter() - start
+        if expect is not None and self.status != expect:
+            raise RuntimeError(f"{command}: status {self.status}")
+
+
+def resident_mib(command, stdin, stdout=subprocess.DEVNULL):
+    """Peak resident memory. time(1) asks for it, because the system counts what a process was forked from."""
+    with tempfile.NamedTemporaryFile("r") as report:
+        Run(("/usr/bin/time", "-f", "%M", "-o", report.name, *command), stdin, stdout)
+        return int(report.read()) / 1024
+
+
+def alternate(runs, *makes):
+    """Runs each of `makes` in turn, `runs` times after a warm-up; gives the median seconds of each."""
+    for make in makes:
+        make()
+    times = [[make() for make in makes] for _ in range(runs)]
+    return [statistics.median(column) for column in zip(*times)]
+
+
+class Table:
+    """Prints rows as they come and remembers whether one is beyond its limit."""
+
+    def __init__(self):
+        self.beyond = 0
+        print(f"{'what':58} {'ours':>12} {'peer':>12} {'ratio':>8}  limit")
+
+    def row(self, what, ours, peer, ratio, limit, at_most=True):
+        within = ratio <= limit if at_most else ratio >= limit
+        self.beyond += not within
+        print(f"{what:58} {ours:>12} {peer:>12} {ratio:8.2f}  {'<=' if at_most else '>='} {limit:g}"
+              f"{'' if within else '   BEYOND'}", flush=True)
+
+
+def ms(seconds):
+    return f"{seconds * 1000:.1f} ms"
+
+
+def rate(count, seconds):
+    return f"{count / seconds / 1e6:.2f} M/s" if count / seconds > 1e6 else f"{count / seconds / 1e3:.1f} k/s"
+
+
+def bench_encode(table, folder, options):
+    """fc-encode and fc-decode over a candump log."""
+    log = f"{folder}/car.log"
+    lines = 2_000_000 // (10 if options.quick else 1)
+    canlog.write(log, lines)
+    plain, packed, text = f"{folder}/plain", f"{folder}/packed", f"{folder}/text"
+
+    def timed(*command, stdin=log):
+        return lambda: Run(command, stdin=stdin).seconds
+
+    encode = ("fc-encode", "--compress", "none")
+    wc, ours = alternate(options.runs, timed("wc", "-l"), timed(*encode))
+    table.row(f"fc-encode plain, {lines:,} lines, against wc -l", ms(ours), ms(wc), ours / wc, 9)
+
+    with open(plain, "wb") as out:
+        resident = [resident_mib(encode, log, out)]
+    with open(packed, "wb") as out:
+        resident.append(resident_mib(("fc-encode",), log, out))
+    # log2asc knows the classic frames that are most of the log, and needs the interfaces' names.
+    peer, plain_time, packed_time = alternate(max(3, options.runs // 3), timed("log2asc", "-I", log, "can0", "can1"),
+                                              timed(*encode), timed("fc-encode"))
+    table.row("fc-encode plain, lines a second, against log2asc", rate(lines, plain_time), rate(lines, peer),
+              peer / plain_time, 15, at_most=False)
+    table.row("fc-encode gzip level 6, time, against log2asc", ms(packed_time), ms(peer), packed_time / peer, 0.45)
+
+    ours_bytes = sum(len(body) - 1 for body in frames(packed))
+    peer_bytes = sum(gzip_bytes(body) for body in frames(plain))
+    table.row("fc-encode gzip level 6, bytes, against zlib level 6", f"{ours_bytes:,}", f"{peer_bytes:,}",
+              ours_bytes / peer_bytes, 1.01)
+    if os.cpu_count() > 1:
+        one, two = alternate(options.runs, timed("taskset", "-c", "0", "fc-encode"), timed("fc-encode"))
+        table.row("fc-encode gzip level 6, one core against two", ms(two), ms(one), one / two, 1.6, at_most=False)
+
+    encoded, decoded = alternate(options.runs, timed(*encode), timed("fc-decode", "--to", "candump", stdin=plain))
+    table.row("fc-decode to candump log, against fc-encode plain", ms(decoded), ms(encoded), decoded / encoded, 2)
+    with open(text, "wb") as out:
+        resident.append(resident_mib(("fc-decode", "--to", "candump"), packed, out))
+    table.row("peak memory of all of these", f"{max(resident):.1f} MiB", "16 MiB", max(resident) / 16, 1)
+
+
+def frames(path):
+    """The records of a frame stream."""
+    with open(path, "rb") as file:
+        while header := file.read(8):
+            assert header[:4] == b"\0fp1", header
+            yield file.read(int.from_bytes(header[4:], "big"))
+
+
+def gzip_bytes(body):
+    compressor = zlib.compressobj(6, zlib.DEFLATED, 31)
+    return len(compressor.compress(body)) + len(compressor.flush())
+
+
+def bench_start(table, folder, options):
+    """From start to the first byte out, and to --help."""
+    line = f"{folder}/line"
+    canlog.write(line, 1)
+
+    def first_byte():
+        start = time.perf_counter()
+        with open(line, "rb") as source:
+            with subprocess.Popen(("fc-encode",), stdin=source, stdout=subprocess.PIPE, env=ENVIRONMENT) as process:
+                process.stdout.read(1)
+                took = time.perf_counter() - start
+                process.stdout.read()
+        return took
+
+    def help_of(tool, status):
+        return lambda: Run((tool, "--help"), expect=status).seconds
+
+    runs = 5 * options.runs
+    [first] = alternate(runs, first_byte)
+    table.row("fc-encode, start to first byte", ms(first), "3 ms", first / 0.003, 1)
+    wc, ours = alternate(runs, lambda: Run(("wc", "--version")).seconds, help_of("fc-encode", 0))
+    table.row("fc-encode --help against wc --version", ms(ours), ms(wc), ours / wc, 2)
+    peer, pub, sub = alternate(runs, help_of("mosquitto_pub", 1), help_of("mqtt-pub", 0), help_of("mqtt-sub", 0))
+    table.row("mqtt-pub --help against mosquitto_pub --help", ms(pub), ms(peer), pub / peer, 1.8)
+    table.row("mqtt-sub --help against mosquitto_pub --help", ms(sub), ms(peer), sub / peer, 1.8)
+
+
+def bench_publish(table, folder, options):
+    """mqtt-pub against mosquitto_pub into the same broker."""
+    lines = f"{folder}/lines"
+    count = 65_000  # more would make mosquitto_pub lose some and still exit 0
+    with open(lines, "w", encoding="ascii") as file:
+        file.writelines(f"{n:0100d}\n" for n in range(count))
+    # The broker is told to drop nothing of what waits for a subscriber.
+    with peers.Broker("max_queued_messages 0") as broker:
+        for qos, limit in ((1, 1.3), (0, 0.8)):
+            def publish(tool, qos=qos):
+                command = (tool, "-p", str(broker.port), "-t", "bench", "-q", str(qos), "-l")
+                return lambda: Run(command, lines).seconds
+
+            peer, ours = alternate(options.runs, publish("mosquitto_pub"), publish("mqtt-pub"))
+            table.row(f"mqtt-pub -l -q {qos}, {count:,} lines, against mosquitto_pub", rate(count, ours),
+                      rate(count, peer), peer / ours, limit, at_most=False)
+        arrived, status = all_arrive(broker, folder, 200_000)
+        table.row("of 200,000 lines at QoS 1 arrived, with status 0", f"{arrived:,}", "200,000",
+                  arrived / 200_000 if status == 0 else 0, 1, at_most=False)
+        memory = resident_mib(("mqtt-pub", "-p", str(broker.port), "-t", "bench", "-l"), lines)
+        table.row("mqtt-pub, peak memory", f"{memory:.1f} MiB", "16 MiB", memory / 16, 1)
+    memory = stalled_memory()
+    table.row("mqtt-pub before a stalled broker, resident", f"{memory:.1f} MiB", "16 MiB", memory / 16, 1)
+
+
+def all_arrive(broker, folder, count):
+    """How many different lines a subscriber got of `count` published, and the publisher's status."""
+    lines = f"{folder}/many"
+    with open(lines, "w", encoding="ascii") as file:
+        file.writelines(f"{n}\n" for n in range(count))
+    with peers.Subscriber(broker, "all") as subscriber:
+        status = Run(("mqtt-pub", "-p", str(broker.port), "-t", "all", "-l", "-q", "1"), lines, expect=None).status
+        if status == 0:
+            subscriber.wait(count, 60)
+        return len({message.payload for message in subscriber.messages}), status
+
+
+def stalled_memory():
+    """Peak memory of a publisher with endless input, of which the broker acknowledges nothing."""
+    stalled = threading.Event()
+
+    def script(wire, _):
+        wire.accept()
+        wire.expect(peers.PUBLISH)
+        stalled.set()
+        while wire.read(60):
+            pass
+
+    with peers.FakeBroker(script) as broker, subprocess.Popen(("yes", "x" * 1000), stdout=subprocess.PIPE) as endless:
+        command = ("mqtt-pub", "-p", str(broker.port), "-t", "bench", "-l", "-q", "1", "--deadline", "3s")
+        with subprocess.Popen(command, stdin=endless.stdout, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
+            endless.stdout.close()
+            stalled.wait(10)
+            memory = 0
+            while process.poll() is None:
+                with contextlib.suppress(AssertionError, FileNotFoundError):
+                    memory = max(memory, peers.peak_memory_kib(process.pid) / 1024)
+                select.select([], [], [], 0.05)
+        endless.kill()
+    return memory
+
+
+def bench_latency(table, _, options):
+    """A frame typed into an idle pipeline, until the subscriber has it."""
+    samples = 50 if options.quick else 300
+    with peers.Broker() as broker, peers.Subscriber(broker, "latency") as subscriber:
+        encode = subprocess.Popen(("fc-encode", "--max-frames", "1"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=ENVIRONMENT)
+        publish = subprocess.Popen(("mqtt-pub", "-p", str(broker.port), "-t", "latency"), stdin=encode.stdout, env=ENVIRONMENT)
+        encode.stdout.close()
+        times = []
+        for sample, line in enumerate(canlog.lines(samples)):
+            start = time.perf_counter()
+            encode.stdin.write(line.encode())
+            encode.stdin.flush()
+            while len(subscriber.messages) <= sample:
+                select.select([], [], [], 0.0001)
+            times.append(time.perf_counter() - start)
+        encode.stdin.close()
+        if encode.wait() or publish.wait():
+            raise RuntimeError("the idle pipeline failed")
+    # The first one pays for the connection.
+    median = statistics.median(times[1:])
+    table.row("a frame typed into an idle pipeline, to the subscriber", ms(median), "5 ms", median / 0.005, 1)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="a tenth of the input and few runs")
+    parser.add_argument("names", nargs="*", help="encode, start, publish, latency; all without one")
+    options = parser.parse_args()
+    options.runs = 3 if options.quick else 9
+    table = Table()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.names or ("encode", "start", "publish", "latency"):
+            globals()[f"bench_{name}"](table, folder, options)
+    return 1 if table.beyond else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

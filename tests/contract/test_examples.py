@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: MIT
+"""Every example of the man pages and of README.md's pipelines runs, against peers of our own."""
+
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import canlog
+from integration import peers
+from tools import BIN, SOURCE, TIMEOUT, TOOLS, environment, run
+
+# What an example says, and what stands for it here: local brokers for others, the plain one where an example has no
+# certificate, and an end for what has none. The broker of those who name none comes from the environment.
+SUBSTITUTIONS = [
+    (r"mqtts://broker(?=\S* [^|]*--cert)", "mqtts://localhost:{tls}"),
+    (r"mqtts?://broker\b", "mqtt://localhost:{plain}"),
+    (r"-h broker\b", "-h localhost -p {plain}"),
+    (r"-h other\b", "-h localhost -p {other}"),
+    (r"\bmqtt-sub (?![^|]*(?:-C|--idle-timeout))", "mqtt-sub --idle-timeout 200ms "),
+]
+# The files that examples name.
+FILES = {
+    "candump.log": "".join(canlog.lines(1000)),
+    "relative.log": " (000.000000)  can0  123   [2]  11 22\n (000.100000)  can0  123   [2]  11 23\n",
+    "config.json": '{"rate": 10}\n',
+    "token": "secret\n",
+}
+
+
+def unescaped(text):
+    return text.replace("\\e", "\\").replace("\\&", "").replace("\\-", "-")
+
+
+def examples(page):
+    """The commands below EXAMPLES: each .Dl line, and each .Bd -literal block as one."""
+    section = re.search(r"^\.Sh EXAMPLES\n(.*?)(?=^\.Sh )", page, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^\.Dl ([^\n]+)$|^\.Bd -literal[^\n]*\n(.*?)^\.Ed$", section.group(1), re.MULTILINE | re.DOTALL)
+    return [unescaped(line or block) for line, block in found]
+
+
+def readme_pipelines(text):
+    """The indented blocks of the section on pipelines."""
+    section = re.search(r"^## Five pipelines\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL).group(1)
+    return [re.sub(r"^    ", "", block, flags=re.MULTILINE) for block in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)]
+
+
+def substituted(command, **ports):
+    for pattern, replacement in SUBSTITUTIONS:
+        command = re.sub(pattern, replacement.format(**ports), command)
+    return command
+
+
+class Examples(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = Path(folder.name)
+        for name, text in FILES.items():
+            (cls.folder / name).write_text(text)
+        message = run("fc-encode", "--quiet", stdin="".join(canlog.lines(10)).encode()).stdout[8:]  # without the frame header
+        (cls.folder / "message.bin").write_bytes(message)
+        (cls.folder / "bin").mkdir()
+        stub = cls.folder / "bin/candump"
+        stub.write_text(f"#!/bin/sh\nexec head -n 100 '{cls.folder}/candump.log'\n")
+        stub.chmod(0o755)
+        authority = peers.Authority(cls.folder)
+        certificate, key = authority.server
+        for kind in ("pem", "key"):
+            os.symlink(f"client.{kind}", cls.folder / f"car.{kind}")
+        brokers = {"plain": peers.Broker(), "other": peers.Broker(),
+                   "tls": peers.Broker(f"cafile {authority.ca}", f"certfile {certificate}", f"keyfile {key}", "require_certificate true")}
+        for broker in brokers.values():
+            cls.enterClassContext(broker)
+        cls.ports = {name: broker.port for name, broker in brokers.items()}
+        records = [{"topic": f"fleet/{number}", "json": {"value": number}, "qos": 1, "retain": True} for number in range(5)]
+        records += [{"topic": "flexconnect/bin", "payload_b64": base64.b64encode(message).decode(), "qos": 1, "retain": True}]
+        result = run("mqtt-pub", "--broker", brokers["plain"].url, "--from", "envelope",
+                     stdin="".join(json.dumps(record) + "\n" for record in records).encode())
+        if result.returncode:
+            raise AssertionError(result.stderr)
+
+    def execute(self, command):
+        """The status and standard error of an example, in a scratch folder of its own."""
+        command = substituted(command, **self.ports)
+        with tempfile.TemporaryDirectory() as scratch:
+            for entry in self.folder.iterdir():
+                os.symlink(entry, Path(scratch, entry.name))
+            local = f"mqtt://localhost:{self.ports['plain']}"
+            variables = environment(PATH=f"{self.folder}/bin:{BIN}:{os.environ['PATH']}", FC_TOKEN="secret",
+                                    MQTT_PUB_BROKER=local, MQTT_SUB_BROKER=local)
+            shell = subprocess.Popen(["bash", "-e", "-o", "pipefail", "-c", command], cwd=scratch, env=variables, stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+            try:
+                _, stderr = shell.communicate(timeout=TIMEOUT)
+            except subprocess.TimeoutExpired:
+                os.killpg(shell.pid, signal.SIGKILL)
+                return None, f"did not end: {command}\n{shell.communicate()[1].decode()}"
+            return shell.returncode, f"{command}\n{stderr.decode()}"
+
+    def check(self, command):
+        with self.subTest(command=command):
+            status, text = self.execute(command)
+            self.assertEqual(status, 0, text)
+
+    def test_man_pages(self):
+        for tool in TOOLS:
+            commands = examples((SOURCE / f"man/{tool}.1").read_text())
+            self.assertGreaterEqual(len(commands), 3, tool)
+            for command in commands:
+                self.assertIn(tool, command)
+                self.check(command)
+
+    def test_readme(self):
+        pipelines = readme_pipelines((SOURCE / "README.md").read_text())
+        self.assertEqual(len(pipelines), 5)
+        for command in pipelines:
+            self.check(command)
+
+    def test_a_wrong_example_fails(self):
+        commands = examples(".Sh EXAMPLES\nText:\n.Pp\n.Dl fc-decode --no-such message.bin | jq .\n.Sh SEE ALSO\n")
+        self.assertEqual(len(commands), 1)
+        status, text = self.execute(commands[0])
+        self.assertEqual(status, 64)
+        self.assertIn("--no-such: unknown option", text)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: MIT
+"""`cmake --install` puts in place what manifest.txt lists, and nothing else."""
+
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+from tools import BUILD, SOURCE, TOOLS, VERSION, run
+
+
+def differences(expected, actual):
+    return [f"missing: {path}" for path in sorted(expected - actual)] + [f"surplus: {path}" for path in sorted(actual - expected)]
+
+
+class Install(unittest.TestCase):
+    def test_the_manifest(self):
+        expected = set((SOURCE / "tests/contract/manifest.txt").read_text().split())
+        with tempfile.TemporaryDirectory() as prefix:
+            subprocess.run(["cmake", "--install", BUILD, "--prefix", prefix], check=True, stdout=subprocess.DEVNULL)
+            actual = {str(path.relative_to(prefix)) for path in Path(prefix).rglob("*") if not path.is_dir()}
+            self.assertEqual(differences(expected, actual), [])
+            for tool in TOOLS:
+                self.assertEqual(run(f"{prefix}/bin/{tool}", "--version").stdout, f"{tool} (fieldpipe) {VERSION}\n".encode())
+            Path(prefix, "bin/surplus").touch()
+            Path(prefix, "share/man/man7/fieldpipe.7").unlink()
+            broken = {str(path.relative_to(prefix)) for path in Path(prefix).rglob("*") if not path.is_dir()}
+            self.assertEqual(differences(expected, broken), ["missing: share/man/man7/fieldpipe.7", "surplus: bin/surplus"])
+
+    def test_filters_load_no_network_library(self):
+        for tool in TOOLS:
+            loaded = subprocess.run(["ldd", BUILD / "bin" / tool], check=True, capture_output=True, text=True).stdout
+            self.assertEqual(tool.startswith("mqtt-"), "libmosquitto" in loaded, loaded)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: MIT
+#include <doctest/doctest.h>
+
+#include <random>
+#include <string>
+#include <vector>
+
+#include "flexconnect/text_encoder.h"
+#include "flexconnect_vectors.h"
+
+namespace fieldpipe::flexconnect {
+namespace {
+
+constexpr std::int64_t kArrival = 1'700'000'000'000'000'000;
+
+// The messages that `text` becomes when it is fed in pieces of `piece` bytes.
+struct Run {
+  std::vector<std::string> messages;
+  TextEncoderCounts counts;
+  Result<void> result;
+};
+
+Run encode(TextEncoderOptions options, std::string_view text, std::size_t piece = std::string_view::npos) {
+  Run run;
+  TextEncoder encoder(std::move(options), [&](Form, Bytes message) {
+    run.messages.emplace_back(as_text(message));
+    return Result<void>();
+  });
+  std::string window;
+  std::size_t at = 0;
+  do {
+    const std::string_view next = text.substr(at, piece);
+    window += next;
+    at += next.size();
+    auto taken = encoder.feed(window, at == text.size(), kArrival);
+    if (!taken) {
+      run.result = fail(std::move(taken));
+      break;
+    }
+    window.erase(0, *taken);
+  } while (at < text.size());
+  REQUIRE(encoder.close());
+  run.counts = encoder.counts();
+  return run;
+}
+
+TextEncoderOptions with_token(std::string token) {
+  TextEncoderOptions options;
+  options.defaults.token = std::move(token);
+  return options;
+}
+
+TEST_CASE("lines of the vectors become their messages, however they are cut") {
+  int seen = 0;
+  for (const auto& vector : read_vectors("flexconnect-binary.jsonl")) {
+    if (!vector.contains("from_lines")) continue;
+    CAPTURE(vector["name"].get<std::string>());
+    TextEncoderOptions options = with_token(vector["token"]);
+    if (vector.contains("options")) {
+      for (const auto& [name, bus] : vector["options"]["bus"].items()) {
+        REQUIRE(options.buses.add(name + "=" + std::to_string(bus.get<int>())));
+      }
+    }
+    std::string text;
+    for (const auto& line : vector["from_lines"]) text += line.get<std::string>() + "\n";
+    const std::string expected = vector[vector.value("compressed", false) ? "plain_hex" : "hex"];
+    for (const std::size_t piece : {std::string_view::npos, std::size_t{1}, std::size_t{7}}) {
+      const Run run = encode(options, text, piece);
+      REQUIRE(run.result);
+      REQUIRE(run.messages.size() == 1);
+      CHECK(to_hex(as_bytes(run.messages[0])) == expected);
+    }
+    ++seen;
+  }
+  CHECK(seen >= 13);
+}
+
+TEST_CASE("text split at every byte gives the same messages") {
+  const std::string text =
+      "(1700000000.000100) can0 123#11\r\n"
+      "garbage\n"
+      "  can1  1ABCDEF0   [2]  AA BB\n"
+      "(1700000000.000200) can0 123#R\n\n"
+      "(1700000003.000200) can0 123##1112233445566778899AABBCC";
+  const Run whole = encode(with_token("t"), text);
+  REQUIRE(whole.messages.size() == 2);
+  for (std::size_t piece = 1; piece < text.size(); ++piece) {
+    const Run run = encode(with_token("t"), text, piece);
+    CHECK(run.messages == whole.messages);
+    CHECK(run.counts.bad == 1);
+    CHECK(run.counts.remote == 1);
+    CHECK(run.counts.records == 3);
+    CHECK(run.counts.lines == 6);
+  }
+  CHECK(whole.counts.first_bad == "line 2: interface or frame is missing: 'garbage'");
+}
+
+TEST_CASE("points become JSON messages, and only JSON messages") {
+  TextEncoderOptions options = with_token("provided_token");
+  options.defaults.device_id = "provided_device_id";
+  options.defaults.tags = {{"tag1", "value1"}, {"tag2", "value2"}};
+  const std::string point =
+      R"({"timestamp":1622547800000,"tags":{"point_tag1":"point_value1"},"fields":{"temperature":22.5,"humidity":45.0}})";
+  const Run run = encode(options, "\n" + point + "\n");
+  REQUIRE(run.messages.size() == 1);
+  const auto guide = read_vectors("flexconnect-json.jsonl")[0];
+  CHECK(nlohmann::json::parse(run.messages[0]) == guide["message"]);
+
+  options.form = Form::kBinary;
+  const Run refused = encode(options, point + "\n");
+  REQUIRE_FALSE(refused.result);
+  CHECK(refused.result.error().code == ErrorCode::kUsage);
+  CHECK(refused.result.error().what == "points have no binary form");
+}
+
+TEST_CASE("a device is needed for JSON, from the point or the options") {
+  const std::string bare = R"({"timestamp":1,"fields":{"a":1}})";
+  const Run refused = encode(with_token("t"), bare);
+  REQUIRE_FALSE(refused.result);
+  CHECK(refused.result.error().what == "line 1: a point without device_id, and no --device-id");
+  const Run named = encode(with_token("t"), R"({"device_id":"d","timestamp":1,"fields":{"a":1}})");
+  CHECK(named.result);
+  CHECK(named.messages.size() == 1);
+
+  TextEncoderOptions frames = with_token("t");
+  frames.form = Form::kJson;
+  const Run no_device = encode(frames, "(1.0) can0 123#11\n");
+  REQUIRE_FALSE(no_device.result);
+  CHECK(no_device.result.error().what == "a JSON message names its device");
+}
+
+TEST_CASE("interfaces without a bus number are refused by name and counted") {
+  const Run run = encode(with_token("t"),
+                         "(1700000000.0) can15 123#11\n(1700000000.0) eth 123#11\n(1700000000.0) can15 1#\n"
+                         "(1700000000.0) can15 123#22\n");
+  CHECK(run.messages.empty());
+  CHECK(run.counts.unmapped == std::map<std::string, std::uint64_t, std::less<>>{{"can15", 2}, {"eth", 1}});
+  CHECK(run.counts.bad == 1);
+}
+
+TEST_CASE("strict stops at the first thing left out, with its line") {
+  for (const auto& [line, what] : std::vector<std::pair<std::string, std::string>>{
+           {"(1700000000.0) can0 123#R", "line 2: a remote frame has no place in a message"},
+           {"(1700000000.0) can0 20000004#0008000000000000",
+            "line 2: an error message of the kernel has no place in a message"},
+           {"(1700000000.0) can9 123#", "line 2: interface can9 has no bus number"},
+           {"(1700000000.0) can0 123#1", "line 2: data must be bytes of two hex digits: '1'"}}) {
+    TextEncoderOptions options = with_token("t");
+    options.strict = true;
+    const Run run = encode(options, "(1700000000.0) can0 123#11\n" + line + "\n");
+    REQUIRE_FALSE(run.result);
+    CHECK(run.result.error().what == what);
+    CHECK(run.result.error().code == ErrorCode::kBadData);
+    CHECK(run.messages.size() == 1);  // what was good before it
+  }
+}
+
+TEST_CASE("relative times need a base, and add up") {
+  const std::string lines =
+      " (000.000000)  can0  001   [0] \n (000.100000)  can0  002   [0]  remote request\n (000.200000)  can0  003   [0] "
+      "\n";
+  const Run refused = encode(with_token("t"), lines);
+  REQUIRE_FALSE(refused.result);
+  CHECK(refused.result.error().what == "line 1: a relative time, and nothing says what it counts from");
+
+  const auto second_time = [&](can::RelativeTimes relative) {
+    TextEncoderOptions options = with_token("t");
+    options.times.relative = relative;
+    options.times.base_ns = 1'000'000'000'000;
+    const Run run = encode(options, lines);
+    REQUIRE(run.messages.size() == 1);
+    auto decoder = BinaryDecoder::open(as_bytes(run.messages[0]));
+    REQUIRE(decoder);
+    REQUIRE(*decoder->next_point());
+    REQUIRE(*decoder->next_point());
+    return decoder->time_ms();
+  };
+  // The remote frame is not kept, but its difference counts.
+  CHECK(second_time(can::RelativeTimes::kDelta) == 1'000'300);
+  CHECK(second_time(can::RelativeTimes::kZero) == 1'000'200);
+}
+
+TEST_CASE("a line without end costs no memory and one count") {
+  TextEncoder encoder(with_token("t"), [](Form, Bytes) { return Result<void>(); });
+  const std::string block((std::size_t{1} << 20U) + 1, 'x');
+  // Nothing may pile up with the caller.
+  for (int i = 0; i < 64; ++i) {
+    auto taken = encoder.feed(block, false, kArrival);
+    REQUIRE(taken);
+    CHECK(*taken == block.size());
+  }
+  auto taken = encoder.feed("x\n(1700000000.0) can0 123#11\n", true, kArrival);
+  REQUIRE(taken);
+  CHECK(encoder.counts().bad == 1);
+  CHECK(encoder.counts().records == 1);
+}
+
+TEST_CASE("any bytes are counted, never a crash, and the same in any pieces") {
+  std::mt19937 random(7);
+  const std::string alphabet = "0123456789ABCDEFR#(). []\n\tcan{\"\x1b`\xff";
+  for (int round = 0; round < 300; ++round) {
+    std::string text;
+    for (int i = 0; i < 400; ++i) text += alphabet[random() % alphabet.size()];
+    const Run whole = encode(with_token("t"), text);
+    const Run pieces = encode(with_token("t"), text, 1 + random() % 50);
+    CHECK(pieces.messages == whole.messages);
+    CHECK(pieces.counts.bad == whole.counts.bad);
+    CHECK(pieces.counts.lines == whole.counts.lines);
+  }
+}
+
+}  // namespace
+}  // namespace fieldpipe::flexconnect
