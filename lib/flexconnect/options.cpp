@@ -3,7 +3,7 @@
 
 #include <limits>
 
-#include "core/clock.h"
+#include "core/text.h"
 
 namespace fieldpipe::flexconnect {
 namespace {
@@ -32,13 +32,6 @@ Result<void> read_level(std::optional<int>& level, std::string_view text) {
   return {};
 }
 
-Result<void> read_time_base(std::int64_t& base_ns, std::string_view text) {
-  auto time = text == "now" ? Result<WallTime>(wall_now()) : parse_wall_time(text);
-  if (!time) return fail(std::move(time));
-  base_ns = time->time_since_epoch().count();
-  return {};
-}
-
 Result<void> read_interval(std::chrono::milliseconds& interval, std::string_view text) {
   auto time = parse_duration(text);
   if (!time) return fail(std::move(time));
@@ -56,23 +49,7 @@ void declare(cli::OptionTable& table, BusMap& buses) {
       .default_text("the number at the end of the interface's name");
 }
 
-void declare_input(cli::OptionTable& table, TextEncoderOptions& options) {
-  table.choice<TextSource>(
-      "from", "FORMAT", options.source,
-      {{"auto", TextSource::kAuto}, {"candump", TextSource::kCandump}, {"points", TextSource::kPoints}},
-      "what the input is");
-  declare(table, options.buses);
-  table.choice<can::RelativeTimes>("times", "KIND", options.times.relative,
-                                   {{"delta", can::RelativeTimes::kDelta}, {"zero", can::RelativeTimes::kZero}},
-                                   "relative times count from the line before (candump -td) or the first line (-tz)");
-  table.parsed(
-      "time-base", "TIME",
-      "time of day of the first line with relative times: now, seconds since 1970, or UTC as 2023-11-14T22:13:20Z",
-      [&options](std::string_view text) { return read_time_base(options.times.base_ns.emplace(), text); });
-  table.flag("strict", options.strict, "stop at the first line or frame that cannot be kept");
-}
-
-void declare_messages(cli::OptionTable& table, TextEncoderOptions& options, MessageOptions& messages) {
+void declare(cli::OptionTable& table, TextEncoderOptions& options, MessageOptions& messages) {
   table
       .choice<MessageForm>("to", "FORMAT", messages.form,
                            {{"binary", {Form::kBinary, record::Framing::kFrames}},
@@ -106,6 +83,9 @@ void declare_messages(cli::OptionTable& table, TextEncoderOptions& options, Mess
       .parsed("point-tag", "KEY=VALUE", "tag of each point in JSON messages that has none of its own",
               [&options](std::string_view text) { return add_tag(options.defaults.point_tags, text); })
       .repeats();
+  table.choice<SignalNames>("names", "KIND", options.names, {{"short", SignalNames::kShort}, {"long", SignalNames::kLong}},
+                            "fields with a database: Signal, or Message.Signal where a name repeats; or always the latter");
+  table.flag("choices", options.choices, "also give the texts of values, beside the numbers");
 }
 
 }  // namespace fieldpipe::flexconnect

@@ -2,7 +2,6 @@
 // Options of the FlexConnect tools.
 #pragma once
 
-#include <chrono>
 #include <optional>
 #include <string>
 
@@ -17,10 +16,7 @@ namespace fieldpipe::flexconnect {
 // Declares --bus.
 void declare(cli::OptionTable& table, BusMap& buses);
 
-// What the lines are and what is left out: --from, --bus, --times, --time-base, --strict.
-void declare_input(cli::OptionTable& table, TextEncoderOptions& options);
-
-// What --to asks for.
+// What --to of fc-encode asks for.
 struct MessageForm {
   std::optional<Form> form;  // not set: by what the input is
   record::Framing binary = record::Framing::kFrames;
@@ -35,7 +31,7 @@ struct MessageOptions {
 };
 
 // What the messages are and when they close: --to, --compress, --max-bytes, --max-frames, --interval, --token-file,
-// --device-id, --tag, --point-tag.
-void declare_messages(cli::OptionTable& table, TextEncoderOptions& options, MessageOptions& messages);
+// --device-id, --tag, --point-tag, --names, --choices.
+void declare(cli::OptionTable& table, TextEncoderOptions& options, MessageOptions& messages);
 
 }  // namespace fieldpipe::flexconnect

@@ -8,22 +8,18 @@
 #include "json/writer.h"
 
 namespace fieldpipe::flexconnect {
-namespace {
 
-constexpr std::int64_t kMaxCandumpTimeMs = can::kMaxCandumpSeconds * 1000;
-
-}  // namespace
-
-TextDecoder::TextDecoder(TextDecoderOptions options)
-    : options_(std::move(options)), unwrapper_(options_.max_inflated_bytes) {
-  for (unsigned bus = 0; bus < kBuses; ++bus) interfaces_[bus] = options_.buses.interface_of(bus);
+TextDecoder::TextDecoder(const TextDecoderOptions& options, can::FrameWriter& writer)
+    : show_token_(options.show_token), writer_(writer), unwrapper_(options.max_inflated_bytes) {
+  for (unsigned bus = 0; bus < kBuses; ++bus) interfaces_[bus] = options.buses.interface_of(bus);
 }
 
 Result<void> TextDecoder::begin(Bytes message) {
-  ++reading_.message_number;
+  ++frame_.message_number;
   compressed_ = false;
   binary_.reset();
   token_member_.clear();
+  frame_.members = {};
   auto unwrapped = unwrapper_.unwrap(message);
   if (!unwrapped) return fail(std::move(unwrapped));
   compressed_ = unwrapped->compressed;
@@ -31,13 +27,14 @@ Result<void> TextDecoder::begin(Bytes message) {
     auto opened = BinaryDecoder::open(unwrapped->body);
     if (!opened) return placed(std::move(opened).error());
     binary_ = *std::move(opened);
-    if (options_.show_token) {
+    if (show_token_) {
       token_member_ = R"(,"token":)";
       json::append_string(token_member_, binary_->token());
+      frame_.members = token_member_;
     }
     return {};
   }
-  if (options_.format != TextFormat::kNdjson) {
+  if (writer_.format() != can::FrameFormat::kNdjson) {
     return fail(ErrorCode::kBadData, "a JSON message holds points, which are no frames", "--to ndjson");
   }
   if (auto opened = json_.open(as_text(unwrapped->body)); !opened) return placed(std::move(opened).error());
@@ -52,20 +49,21 @@ Result<bool> TextDecoder::more(std::string& out, std::size_t block_bytes) {
 
 Result<bool> TextDecoder::more_readings(std::string& out, std::size_t block_bytes) {
   const std::size_t start = out.size();
-  do {
-    while (binary_->next_reading(reading_.bus, reading_.frame)) append_reading(out);
+  for (;;) {
+    unsigned bus = 0;
+    while (binary_->next_reading(bus, frame_.frame)) {
+      frame_.bus = bus;
+      frame_.interface = interfaces_[bus];
+      ++frames_;
+      if (auto written = writer_.write(out, frame_); !written) return fail(std::move(written));
+    }
     if (out.size() - start >= block_bytes) return true;
     auto point = binary_->next_point();
     if (!point) return fail(std::move(point));
     saw_byte_counts_ = saw_byte_counts_ || binary_->used_byte_counts();
     if (!*point) return false;
-    reading_.time_ms = binary_->time_ms();
-    if (options_.format == TextFormat::kCandump && reading_.time_ms > kMaxCandumpTimeMs) {
-      return fail(ErrorCode::kBadData,
-                  fmt::format("time {} ms is after 2262, which a log line cannot hold", reading_.time_ms),
-                  "--to ndjson");
-    }
-  } while (true);
+    frame_.time = can::Moment::of_ms(binary_->time_ms());
+  }
 }
 
 Result<bool> TextDecoder::more_points(std::string& out, std::size_t block_bytes) {
@@ -74,19 +72,10 @@ Result<bool> TextDecoder::more_points(std::string& out, std::size_t block_bytes)
     auto more = json_.next(point_);
     if (!more || !*more) return more;
     append_point(out, point_,
-                 options_.show_token && json_.token() ? std::optional<std::string_view>(*json_.token()) : std::nullopt);
+                 show_token_ && json_.token() ? std::optional<std::string_view>(*json_.token()) : std::nullopt);
     out += '\n';
   }
   return true;
-}
-
-void TextDecoder::append_reading(std::string& out) {
-  ++frames_;
-  switch (options_.format) {
-    case TextFormat::kCandump: append_candump(out, reading_, interfaces_[reading_.bus]); return;
-    case TextFormat::kCsv: append_csv(out, reading_); return;
-    case TextFormat::kNdjson: append_ndjson(out, reading_, token_member_); return;
-  }
 }
 
 // An offset into the inside of a compressed message means nothing to somebody who looks at its outside.

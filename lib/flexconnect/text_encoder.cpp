@@ -7,13 +7,12 @@
 #include <cstring>
 
 #include "core/text.h"
+#include "json/writer.h"
 
 namespace fieldpipe::flexconnect {
 namespace {
 
 constexpr std::int64_t kNsPerMs = 1'000'000;
-// 1991-01-01: no CAN log is older, so the clock was never set (the border that cantools uses too).
-constexpr std::int64_t kFirstPlausibleNs = 662'688'000'000'000'000;
 constexpr std::size_t kMaxKnownInterfaces = 64;
 
 // Whether two names are the same; most have 4 to 8 characters (can0, slcan12), which two overlapping words hold.
@@ -30,8 +29,14 @@ bool is_same_name(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-TextEncoder::TextEncoder(TextEncoderOptions options, Sink sink)
-    : options_(std::move(options)), sink_(std::move(sink)), source_(options_.source), line_time_(options_.times) {}
+TextEncoder::TextEncoder(TextEncoderOptions options, can::Databases& databases, can::Sampler sampler, Sink sink)
+    : options_(std::move(options)),
+      databases_(databases),
+      sampler_(std::move(sampler)),
+      sink_(std::move(sink)),
+      source_(options_.source),
+      reader_(options_.frames),
+      point_faults_(options_.frames.strict) {}
 
 auto TextEncoder::sink() {
   return [this](auto message) {
@@ -45,40 +50,36 @@ auto TextEncoder::sink() {
 }
 
 Result<std::size_t> TextEncoder::feed(std::string_view text, bool at_end, std::int64_t arrival_ns) {
-  const std::size_t most = source_ == TextSource::kCandump ? can::kMaxCandumpLineBytes : options_.max_line_bytes;
-  const char* const begin = text.data();
-  const char* const end = begin + text.size();
-  const char* at = begin;
-  while (at != end) {
-    const auto* found = static_cast<const char*>(std::memchr(at, '\n', static_cast<std::size_t>(end - at)));
-    const auto length = static_cast<std::size_t>((found != nullptr ? found : end) - at);
-    if (found == nullptr && !at_end) {
-      if (length <= most && !skipping_) break;
-      // The rest of the line is dropped as it comes, so that its length costs no memory.
-      if (!std::exchange(skipping_, true)) {
-        ++counts_.lines;
-        if (auto refused = refuse_line(fmt::format("longer than the limit of {}", print_size(most))); !refused) {
-          return fail(std::move(refused));
-        }
-      }
-      at = end;
-      break;
-    }
-    const std::string_view line(at, length);
-    at += length + (found != nullptr ? 1 : 0);
-    if (std::exchange(skipping_, false)) continue;
-    if (auto taken = take_line(line, arrival_ns); !taken) return fail(std::move(taken));
-  }
-  return static_cast<std::size_t>(at - begin);
+  const std::size_t most = source_ == TextSource::kFrames ? can::kMaxCandumpLineBytes : options_.max_line_bytes;
+  return cutter_.feed(
+      text, at_end, most, [&](std::string_view line) { return take_line(line, arrival_ns); },
+      [&]() -> Result<void> {
+        if (source_ != TextSource::kPoints) return reader_.refuse_long(cutter_.lines());
+        return point_faults_.add(cutter_.lines(), fmt::format("longer than the limit of {}", print_size(most)));
+      });
 }
 
-Result<void> TextEncoder::close() {
+Result<void> TextEncoder::pause(std::int64_t now_ns) {
+  sampler_.release(now_ns, due_);
+  if (auto taken = take_due(); !taken) return taken;
+  return end_message();
+}
+
+Result<void> TextEncoder::finish() {
+  sampler_.finish(due_);
+  if (auto taken = take_due(); !taken) return taken;
+  return end_message();
+}
+
+Result<void> TextEncoder::end_message() {
+  if (auto ended = end_point(); !ended) return ended;
   if (auto* binary = std::get_if<BinaryBatch>(&batch_)) return binary->batcher.close(sink());
   if (auto* json = std::get_if<JsonBatch>(&batch_)) return json->batcher.close(sink());
   return {};
 }
 
 bool TextEncoder::has_open_message() const {
+  if (point_open_ || sampler_.next_due_ns()) return true;
   if (const auto* binary = std::get_if<BinaryBatch>(&batch_)) return !binary->batcher.empty();
   if (const auto* json = std::get_if<JsonBatch>(&batch_)) return !json->batcher.empty();
   return false;
@@ -87,7 +88,7 @@ bool TextEncoder::has_open_message() const {
 // The first line with text decides what the input is, and with it what comes out.
 Result<void> TextEncoder::choose(std::string_view line) {
   if (source_ == TextSource::kAuto) {
-    source_ = trimmed(line).starts_with('{') ? TextSource::kPoints : TextSource::kCandump;
+    source_ = trimmed(line).starts_with('{') ? TextSource::kPoints : TextSource::kFrames;
   }
   const bool points = source_ == TextSource::kPoints;
   const Form form = options_.form.value_or(points ? Form::kJson : Form::kBinary);
@@ -104,33 +105,23 @@ Result<void> TextEncoder::choose(std::string_view line) {
 }
 
 Result<void> TextEncoder::take_line(std::string_view line, std::int64_t arrival_ns) {
-  if (++counts_.lines == 1) line = can::strip_bom(line);
   if (std::holds_alternative<std::monostate>(batch_)) {
-    if (trimmed(line).empty()) return {};
-    if (auto chosen = choose(line); !chosen) return chosen;
+    const std::string_view text = can::strip_bom(line);
+    if (trimmed(text).empty()) return {};
+    if (auto chosen = choose(text); !chosen) return chosen;
   }
-  if (source_ == TextSource::kPoints) return take_point(line);
-  switch (can::parse_candump(line, line_)) {
-    case can::LineClass::kFrame: return take_frame(arrival_ns);
-    case can::LineClass::kNote: return {};
-    case can::LineClass::kDropCount: counts_.dropped += line_.dropped_frames; return {};
-    case can::LineClass::kBad: break;
-  }
-  const can::CandumpFault& fault = line_.fault;
-  std::string reason(fault.reason);
-  if (!fault.text.empty()) reason += fmt::format(": '{}'", printable(fault.text));
-  if (!fault.hint.empty()) reason += fmt::format(" ({})", fault.hint);
-  return refuse_line(reason);
+  if (source_ == TextSource::kPoints) return take_point(cutter_.lines() == 1 ? can::strip_bom(line) : line);
+  return reader_.take_line(
+      line, cutter_.lines(), arrival_ns,
+      [&](const can::CandumpLine& parsed, std::int64_t time_ns) { return take_frame(parsed, time_ns); });
 }
 
 Result<void> TextEncoder::take_point(std::string_view line) {
   if (trimmed(line).empty()) return {};
-  if (line.size() > options_.max_line_bytes) {
-    return refuse_line(fmt::format("longer than the limit of {}", print_size(options_.max_line_bytes)));
-  }
-  if (auto parsed = parse_point(reader_, line, point_); !parsed) {
+  if (auto parsed = parse_point(json_, line, point_); !parsed) {
     const Error& error = parsed.error();
-    return refuse_line(error.offset ? fmt::format("{}: at byte {}", error.what, *error.offset) : error.what);
+    return point_faults_.add(cutter_.lines(),
+                             error.offset ? fmt::format("{}: at byte {}", error.what, *error.offset) : error.what);
   }
   if (!point_.device_id && options_.defaults.device_id.empty()) {
     return at_line({ErrorCode::kUsage, "a point without device_id, and no --device-id", {}, std::nullopt});
@@ -139,58 +130,114 @@ Result<void> TextEncoder::take_point(std::string_view line) {
   json.encoder.render(point_, point_text_);
   if (auto added = json.batcher.add(sink(), point_.time_ms, point_text_); !added) {
     if (added.error().code != ErrorCode::kBadData) return added;
-    return refuse_line(added.error().what);
+    return point_faults_.add(cutter_.lines(), added.error().what);
   }
   ++counts_.records;
   return {};
 }
 
-Result<void> TextEncoder::take_frame(std::int64_t arrival_ns) {
-  std::int64_t time_ns = line_.time_ns;
-  if (line_.time_base != can::TimeBase::kAbsolute) {
-    auto time = line_time_.of(line_, arrival_ns);
-    if (!time) return at_line(std::move(time).error());
-    time_ns = *time;
-  }
-  switch (line_.frame.kind) {
+Result<void> TextEncoder::take_frame(const can::CandumpLine& line, std::int64_t time_ns) {
+  switch (line.frame.kind) {
     case can::Kind::kClassic:
     case can::Kind::kFd: break;
     case can::Kind::kRemote: return leave_out(counts_.remote, "a remote frame has no place in a message");
     case can::Kind::kError: return leave_out(counts_.error, "an error message of the kernel has no place in a message");
     case can::Kind::kXl: return leave_out(counts_.xl, "a CAN XL frame has no place in a message");
   }
-  const std::optional<unsigned> number = bus();
-  if (!number) return refuse_interface();
-  if (time_ns < kFirstPlausibleNs) {
-    if (time_ns < 0) return refuse_line("a time before 1970");
-    ++counts_.early;
+  const std::optional<unsigned> bus = bus_of(line.interface);
+  if (!bus) return refuse_interface(line.interface);
+  if (sampler_.passes_all()) return add(time_ns, *bus, line.frame);
+  sampler_.take({time_ns, *bus, line.frame}, due_);
+  return take_due();
+}
+
+Result<void> TextEncoder::take_due() {
+  for (const can::Sample& sample : due_) {
+    if (auto added = add(sample.time_ns, sample.bus, sample.frame); !added) return added;
   }
+  due_.clear();
+  return {};
+}
+
+Result<void> TextEncoder::add(std::int64_t time_ns, unsigned bus, const can::Frame& frame) {
   const std::int64_t time_ms = time_ns / kNsPerMs;
-  if (auto* binary = std::get_if<BinaryBatch>(&batch_)) return add_frame(*binary, time_ms, *number);
-  return add_frame(std::get<JsonBatch>(batch_), time_ms, *number);
+  if (auto* binary = std::get_if<BinaryBatch>(&batch_)) return add_frame(*binary, time_ms, bus, frame);
+  if (!databases_.empty()) return add_signals(time_ms, bus, frame);
+  return add_frame(std::get<JsonBatch>(batch_), time_ms, bus, frame);
 }
 
 template <typename AnyBatch>
-Result<void> TextEncoder::add_frame(AnyBatch& batch, std::int64_t time_ms, unsigned number) {
-  if (auto added = batch.batcher.add(sink(), time_ms, number, line_.frame); !added)
-    return at_line(std::move(added).error());
+Result<void> TextEncoder::add_frame(AnyBatch& batch, std::int64_t time_ms, unsigned bus, const can::Frame& frame) {
+  if (auto added = batch.batcher.add(sink(), time_ms, bus, frame); !added) return at_line(std::move(added).error());
   ++counts_.records;
   return {};
 }
 
-// Looked up once for each name: a log has few interfaces and millions of frames.
-std::optional<unsigned> TextEncoder::bus() {
-  for (const auto& [name, number] : known_interfaces_) {
-    if (is_same_name(name, line_.interface)) return number;
+// Signals of one millisecond share a point, until a name would be in it twice.
+Result<void> TextEncoder::add_signals(std::int64_t time_ms, unsigned bus, const can::Frame& frame) {
+  const can::MessagePlan* const plan = databases_.find(interface_of_bus_[bus], bus, frame);
+  if (plan == nullptr) return ++counts_.unknown, Result<void>();
+  plan->decode(frame, decoding_);
+  if (!decoding_.is_complete()) ++counts_.partial;
+  if (decoding_.values.empty()) return {};
+  const auto repeats = [&](const can::SignalValue& value) {
+    return *field_name(plan->message(), *value.plan).last_point == point_number_;
+  };
+  if (point_open_ &&
+      (point_.time_ms != time_ms || std::any_of(decoding_.values.begin(), decoding_.values.end(), repeats))) {
+    if (auto ended = end_point(); !ended) return ended;
   }
-  const auto number = options_.buses.bus_of(line_.interface);
-  if (known_interfaces_.size() < kMaxKnownInterfaces) known_interfaces_.emplace_back(line_.interface, number);
-  return number;
+  if (!point_open_) {
+    point_ = Point{};
+    point_.time_ms = time_ms;
+    point_open_ = true;
+    ++point_number_;
+  }
+  for (const can::SignalValue& value : decoding_.values) {
+    const FieldName name = field_name(plan->message(), *value.plan);
+    *name.last_point = point_number_;
+    Field& field = point_.fields.emplace_back(*name.text, "");
+    can::append_physical(field.value, *value.plan, value.raw);
+    const auto choice = options_.choices ? can::find_choice(value.plan->signal(), value.raw) : std::nullopt;
+    if (choice) json::append_string(point_.fields.emplace_back(*name.text + "_text", "").value, *choice);
+  }
+  ++counts_.records;
+  return {};
 }
 
-Result<void> TextEncoder::refuse_interface() {
-  std::string_view name = line_.interface;
-  if (options_.strict) {
+Result<void> TextEncoder::end_point() {
+  if (!std::exchange(point_open_, false)) return {};
+  auto& json = std::get<JsonBatch>(batch_);
+  json.encoder.render(point_, point_text_);
+  if (auto added = json.batcher.add(sink(), point_.time_ms, point_text_); !added)
+    return at_line(std::move(added).error());
+  return {};
+}
+
+TextEncoder::FieldName TextEncoder::field_name(const can::Message& message, const can::SignalPlan& signal) {
+  if (const auto known = field_names_.find(&signal); known != field_names_.end()) return known->second;
+  const std::string_view name = signal.signal().name;
+  const bool is_long = options_.names == SignalNames::kLong || databases_.is_ambiguous(name);
+  const auto [place, is_new] =
+      last_points_.try_emplace(is_long ? fmt::format("{}.{}", message.name, name) : std::string(name), 0);
+  const FieldName field{&place->first, &place->second};
+  field_names_.emplace(&signal, field);
+  return field;
+}
+
+// Looked up once for each name: a log has few interfaces and millions of frames.
+std::optional<unsigned> TextEncoder::bus_of(std::string_view interface) {
+  for (const auto& [name, bus] : known_interfaces_) {
+    if (is_same_name(name, interface)) return bus;
+  }
+  const auto bus = options_.buses.bus_of(interface);
+  if (bus) interface_of_bus_[*bus] = interface;
+  if (known_interfaces_.size() < kMaxKnownInterfaces) known_interfaces_.emplace_back(interface, bus);
+  return bus;
+}
+
+Result<void> TextEncoder::refuse_interface(std::string_view name) {
+  if (options_.frames.strict) {
     return at_line({ErrorCode::kBadData, fmt::format("interface {} has no bus number", printable(name)),
                     fmt::format("--bus {}=N with N from 0 to {}", printable(name), kBuses - 1), std::nullopt});
   }
@@ -204,20 +251,14 @@ Result<void> TextEncoder::refuse_interface() {
 }
 
 Result<void> TextEncoder::leave_out(std::uint64_t& count, std::string_view what) {
-  if (options_.strict) return at_line({ErrorCode::kBadData, std::string(what), {}, std::nullopt});
+  if (options_.frames.strict) return at_line({ErrorCode::kBadData, std::string(what), {}, std::nullopt});
   ++count;
-  return {};
-}
-
-Result<void> TextEncoder::refuse_line(std::string_view reason) {
-  if (options_.strict) return at_line({ErrorCode::kBadData, std::string(reason), {}, std::nullopt});
-  if (counts_.bad++ == 0) counts_.first_bad = fmt::format("line {}: {}", counts_.lines, reason);
   return {};
 }
 
 tl::unexpected<Error> TextEncoder::at_line(Error error) const {
   error.offset.reset();
-  return tl::make_unexpected(std::move(error).in(fmt::format("line {}", counts_.lines)));
+  return tl::make_unexpected(std::move(error).in(fmt::format("line {}", cutter_.lines())));
 }
 
 }  // namespace fieldpipe::flexconnect

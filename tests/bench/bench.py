@@ -9,6 +9,7 @@ both. Rows beyond their limit are marked and make the status 1. Absolute numbers
 import argparse
 import contextlib
 import os
+import random
 import select
 import statistics
 import subprocess
@@ -115,6 +116,53 @@ def bench_encode(table, folder, options):
     with open(text, "wb") as out:
         resident.append(resident_mib(("fc-decode", "--to", "candump"), packed, out))
     table.row("peak memory of all of these", f"{max(resident):.1f} MiB", "16 MiB", max(resident) / 16, 1)
+
+
+def write_database(path, messages):
+    """A database of messages with eight signals each; the first 90 have identifiers from 0x080 on, seven apart."""
+    rng = random.Random(3)
+    with open(path, "w", encoding="ascii") as file:
+        file.write('VERSION ""\n\nNS_ :\n\nBS_:\n\nBU_: ECU GW\n\n')
+        for number in range(messages):
+            identifier = 0x80 + 7 * number if number < 90 else 0x80000000 | 0x10000 + number
+            file.write(f"BO_ {identifier} Message{number}: 8 ECU\n")
+            for signal in range(8):
+                order, start = (1, 8 * signal) if signal % 2 else (0, 8 * signal + 7)
+                file.write(f' SG_ Signal_{number}_{signal} : {start}|8@{order}{rng.choice("+-")} '
+                           f'({rng.choice(("1", "0.1", "0.01", "0.5"))},{rng.choice(("0", "-40"))}) [0|0] '
+                           f'"{rng.choice(("", "V", "km/h"))}" GW\n')
+            file.write("\n")
+
+
+def bench_signals(table, folder, options):
+    """fc-decode and fc-encode with a database."""
+    log, database, large, medium = (f"{folder}/{name}" for name in ("signals.log", "car.dbc", "large.dbc", "medium.dbc"))
+    count = 1_000_000 // (10 if options.quick else 1)
+    rng = random.Random(5)
+    with open(log, "w", encoding="ascii") as file:
+        for n in range(count):
+            file.write(f"({1_700_000_000 + n // 4000}.{n % 4000 * 250:06d}) can{n & 1} {0x80 + 7 * rng.randrange(90):03X}#{rng.getrandbits(64):016X}\n")
+    write_database(database, 90)
+    write_database(medium, 2_300)
+    write_database(large, 11_300)
+
+    decode = ("fc-decode", "--dbc", database)
+    [seconds] = alternate(options.runs, lambda: Run(decode, log).seconds)
+    goal = 3e6
+    table.row(f"fc-decode --dbc, {count:,} frames of 8 signals to NDJSON", rate(count, seconds), "3 M/s", count / seconds / goal, 1,
+              at_most=False)
+    [seconds] = alternate(options.runs, lambda: Run(("fc-encode", "--to", "json", "--device-id", "d", "--compress", "none", "--dbc",
+                                                     database), log).seconds)
+    table.row("fc-encode --to json --dbc, of the same", rate(count, seconds), "0.5 M/s", count / seconds / 0.5e6, 1, at_most=False)
+    empty = f"{folder}/empty"
+    open(empty, "wb").close()
+    start, loaded, quick = alternate(options.runs, lambda: Run(("fc-decode",), empty).seconds,
+                                     lambda: Run(("fc-decode", "--dbc", large), empty).seconds,
+                                     lambda: Run(("fc-decode", "--dbc", medium), empty).seconds)
+    table.row(f"load of a database of {os.path.getsize(large) / 1e6:.1f} MB", ms(loaded - start), "100 ms", (loaded - start) / 0.1, 1)
+    table.row(f"start with a database of {os.path.getsize(medium) / 1e6:.1f} MB", ms(quick), "20 ms", quick / 0.02, 1)
+    memory = resident_mib(decode, log)
+    table.row("fc-decode --dbc, peak memory", f"{memory:.1f} MiB", "16 MiB", memory / 16, 1)
 
 
 def frames(path):
@@ -245,12 +293,12 @@ def bench_latency(table, _, options):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a tenth of the input and few runs")
-    parser.add_argument("names", nargs="*", help="encode, start, publish, latency; all without one")
+    parser.add_argument("names", nargs="*", help="encode, signals, start, publish, latency; all without one")
     options = parser.parse_args()
     options.runs = 3 if options.quick else 9
     table = Table()
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.names or ("encode", "start", "publish", "latency"):
+        for name in options.names or ("encode", "signals", "start", "publish", "latency"):
             globals()[f"bench_{name}"](table, folder, options)
     return 1 if table.beyond else 0
 

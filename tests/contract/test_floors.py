@@ -35,7 +35,7 @@ def breaches(root):
 
     def may(name, other, is_options):
         floor, words, _ = table[name]
-        return other == name or other in words or table[other][0] in words or (is_options and other == "cli")
+        return other == name or other in words or table[other][0] in words or (is_options and table[other][0] == "process")
 
     first_user = {}
     for path in sources(root / "lib") + sources(root / "tools"):

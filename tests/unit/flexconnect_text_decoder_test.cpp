@@ -10,26 +10,30 @@
 namespace fieldpipe::flexconnect {
 namespace {
 
+// A decoder with the writer it needs, without a database.
+struct Decoding {
+  can::Databases databases;
+  can::FrameWriter writer;
+  TextDecoder decoder;
+
+  explicit Decoding(can::FrameFormat format, TextDecoderOptions options = {})
+      : writer(*can::FrameWriter::create({.format = format}, databases)), decoder(options, writer) {}
+};
+
 // All lines of a message, and how it ended.
-std::pair<std::string, Result<void>> decode(TextDecoder& decoder, std::string_view message) {
+std::pair<std::string, Result<void>> decode(Decoding& decoding, std::string_view message) {
   std::string out;
-  if (auto begun = decoder.begin(as_bytes(message)); !begun) return {out, std::move(begun)};
+  if (auto begun = decoding.decoder.begin(as_bytes(message)); !begun) return {out, std::move(begun)};
   for (;;) {
-    auto more = decoder.more(out, 1);
+    auto more = decoding.decoder.more(out, 1);
     if (!more) return {out, fail(std::move(more))};
     if (!*more) return {out, {}};
   }
 }
 
-TextDecoder decoder_to(TextFormat format) {
-  TextDecoderOptions options;
-  options.format = format;
-  return TextDecoder(options);
-}
-
 TEST_CASE("the guide's binary example in each format") {
   const std::string message = from_hex(read_vectors("flexconnect-binary.jsonl")[0]["hex"].get<std::string>());
-  TextDecoder ndjson = decoder_to(TextFormat::kNdjson);
+  Decoding ndjson(can::FrameFormat::kNdjson);
   CHECK(
       decode(ndjson, message).first ==
       R"({"time":1622547800.000,"bus":1,"id":291,"extended":false,"fd":false,"dlc":8,"data":"0102030405060708","message_number":1})"
@@ -38,12 +42,12 @@ TEST_CASE("the guide's binary example in each format") {
       "\n"
       R"({"time":1622547800.100,"bus":2,"id":1929,"extended":false,"fd":false,"dlc":6,"data":"112233445566","message_number":1})"
       "\n");
-  TextDecoder candump = decoder_to(TextFormat::kCandump);
+  Decoding candump(can::FrameFormat::kCandump);
   CHECK(decode(candump, message).first ==
         "(1622547800.000000) can1 123#0102030405060708\n"
         "(1622547800.000000) can1 456#AABBCCDD\n"
         "(1622547800.100000) can2 789#112233445566\n");
-  TextDecoder csv = decoder_to(TextFormat::kCsv);
+  Decoding csv(can::FrameFormat::kCsv);
   CHECK(decode(csv, message).first ==
         "1622547800.000,1,291,false,false,8,0102030405060708,1,data\n"
         "1622547800.000,1,1110,false,false,4,aabbccdd,1,data\n"
@@ -55,14 +59,14 @@ TEST_CASE("every good message gives its readings, every bad one none of a broken
     CAPTURE(vector["name"].get<std::string>());
     std::size_t readings = 0;
     for (const auto& point : vector["points"]) readings += point["readings"].size();
-    TextDecoder decoder = decoder_to(TextFormat::kNdjson);
+    Decoding decoder(can::FrameFormat::kNdjson);
     const auto [text, ended] = decode(decoder, from_hex(vector["hex"].get<std::string>()));
     CHECK(ended);
     CHECK(static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) == readings);
   }
   for (const auto& vector : read_vectors("flexconnect-binary-bad.jsonl")) {
     CAPTURE(vector["name"].get<std::string>());
-    TextDecoder decoder = decoder_to(TextFormat::kNdjson);
+    Decoding decoder(can::FrameFormat::kNdjson);
     const auto [text, ended] = decode(decoder, from_hex(vector["hex"].get<std::string>()));
     REQUIRE_FALSE(ended);
     CHECK(ended.error().code == ErrorCode::kBadData);
@@ -73,19 +77,20 @@ TEST_CASE("every good message gives its readings, every bad one none of a broken
 TEST_CASE("JSON messages become points that encode to the same message") {
   for (const auto& vector : read_vectors("flexconnect-json.jsonl")) {
     CAPTURE(vector["name"].get<std::string>());
-    TextDecoder decoder = decoder_to(TextFormat::kNdjson);
+    Decoding decoder(can::FrameFormat::kNdjson);
     const auto [text, ended] = decode(decoder, vector["text"].get<std::string>());
     CHECK(ended.has_value() == vector["ok"].get<bool>());
     if (!vector["ok"].get<bool>() || vector["message"]["points"].empty()) continue;
     TextEncoderOptions options;
     options.defaults.token = vector["message"]["token"];
     std::string again;
-    TextEncoder encoder(options, [&](Form, Bytes message) {
+    can::Databases none;
+    TextEncoder encoder(options, none, {}, [&](Form, Bytes message) {
       again = as_text(message);
       return Result<void>();
     });
     REQUIRE(encoder.feed(text, true, 0));
-    REQUIRE(encoder.close());
+    REQUIRE(encoder.finish());
     // Tags that were missing come back as empty ones, which mean the same.
     nlohmann::json expected = vector["message"];
     if (!expected.contains("tags")) expected["tags"] = nlohmann::json::array();
@@ -98,16 +103,16 @@ TEST_CASE("JSON messages become points that encode to the same message") {
 
 TEST_CASE("the token is shown only on request") {
   const std::string message = from_hex(read_vectors("flexconnect-binary.jsonl")[0]["hex"].get<std::string>());
-  TextDecoder silent = decoder_to(TextFormat::kNdjson);
+  Decoding silent(can::FrameFormat::kNdjson);
   CHECK(decode(silent, message).first.find("provided_token") == std::string::npos);
   TextDecoderOptions options;
   options.show_token = true;
-  TextDecoder open(options);
+  Decoding open(can::FrameFormat::kNdjson, options);
   CHECK(decode(open, message).first.find(R"("message_number":1,"token":"provided_token"})") != std::string::npos);
 }
 
 TEST_CASE("a JSON message and a time beyond 2262 have no candump form") {
-  TextDecoder decoder = decoder_to(TextFormat::kCandump);
+  Decoding decoder(can::FrameFormat::kCandump);
   const auto json = decode(decoder, R"({"device_id":"d","token":"t","points":[]})").second;
   REQUIRE_FALSE(json);
   CHECK(json.error().what == "a JSON message holds points, which are no frames");
@@ -116,7 +121,7 @@ TEST_CASE("a JSON message and a time beyond 2262 have no candump form") {
     const auto [text, ended] = decode(decoder, from_hex(vector["hex"].get<std::string>()));
     REQUIRE_FALSE(ended);
     CHECK(text == "(0000000000.000000) can0 001#00\n");
-    CHECK(ended.error().what == "time 9223372036854775807 ms is after 2262, which a log line cannot hold");
+    CHECK(ended.error().what == "time 9223372036854775 s is after 2262, which this format cannot hold");
   }
 }
 
@@ -133,9 +138,10 @@ TEST_CASE("a log packed on one thread or two gives the same bytes, and itself ag
     std::string out;
     TextEncoderOptions options;
     options.limits.max_bytes = 5'000;
-    TextEncoder encoder(options, [&](Form form, Bytes message) { return packer.add(form, message, out); });
+    can::Databases none;
+    TextEncoder encoder(options, none, {}, [&](Form form, Bytes message) { return packer.add(form, message, out); });
     REQUIRE(encoder.feed(log, true, 0));
-    REQUIRE(encoder.close());
+    REQUIRE(encoder.finish());
     REQUIRE(packer.drain(out));
     return out;
   };
@@ -143,7 +149,7 @@ TEST_CASE("a log packed on one thread or two gives the same bytes, and itself ag
   CHECK(one == pack(2, 6));
   CHECK(one.size() < pack(2, std::nullopt).size());
   std::string again;
-  TextDecoder decoder = decoder_to(TextFormat::kCandump);
+  Decoding decoder(can::FrameFormat::kCandump);
   record::Splitter splitter(record::Framing::kFrames, 1 << 20);
   std::string_view rest = one;
   for (;;) {

@@ -17,12 +17,16 @@ constexpr std::int64_t kArrival = 1'700'000'000'000'000'000;
 struct Run {
   std::vector<std::string> messages;
   TextEncoderCounts counts;
+  std::uint64_t lines = 0;
+  std::uint64_t bad = 0;
+  std::string faults;
   Result<void> result;
 };
 
-Run encode(TextEncoderOptions options, std::string_view text, std::size_t piece = std::string_view::npos) {
+Run encode(TextEncoderOptions options, std::string_view text, std::size_t piece = std::string_view::npos,
+           can::Databases databases = can::Databases(), can::Sampler sampler = {}) {
   Run run;
-  TextEncoder encoder(std::move(options), [&](Form, Bytes message) {
+  TextEncoder encoder(std::move(options), databases, std::move(sampler), [&](Form, Bytes message) {
     run.messages.emplace_back(as_text(message));
     return Result<void>();
   });
@@ -39,8 +43,11 @@ Run encode(TextEncoderOptions options, std::string_view text, std::size_t piece 
     }
     window.erase(0, *taken);
   } while (at < text.size());
-  REQUIRE(encoder.close());
+  REQUIRE(encoder.finish());
   run.counts = encoder.counts();
+  run.lines = encoder.lines();
+  run.bad = encoder.faults().count();
+  run.faults = encoder.faults().summary(run.lines);
   return run;
 }
 
@@ -87,12 +94,12 @@ TEST_CASE("text split at every byte gives the same messages") {
   for (std::size_t piece = 1; piece < text.size(); ++piece) {
     const Run run = encode(with_token("t"), text, piece);
     CHECK(run.messages == whole.messages);
-    CHECK(run.counts.bad == 1);
+    CHECK(run.bad == 1);
     CHECK(run.counts.remote == 1);
     CHECK(run.counts.records == 3);
-    CHECK(run.counts.lines == 6);
+    CHECK(run.lines == 6);
   }
-  CHECK(whole.counts.first_bad == "line 2: interface or frame is missing: 'garbage'");
+  CHECK(whole.faults == "1 of 6 lines could not be read; line 2: interface or frame is missing: 'garbage'");
 }
 
 TEST_CASE("points become JSON messages, and only JSON messages") {
@@ -135,7 +142,7 @@ TEST_CASE("interfaces without a bus number are refused by name and counted") {
                          "(1700000000.0) can15 123#22\n");
   CHECK(run.messages.empty());
   CHECK(run.counts.unmapped == std::map<std::string, std::uint64_t, std::less<>>{{"can15", 2}, {"eth", 1}});
-  CHECK(run.counts.bad == 1);
+  CHECK(run.bad == 1);
 }
 
 TEST_CASE("strict stops at the first thing left out, with its line") {
@@ -146,7 +153,7 @@ TEST_CASE("strict stops at the first thing left out, with its line") {
            {"(1700000000.0) can9 123#", "line 2: interface can9 has no bus number"},
            {"(1700000000.0) can0 123#1", "line 2: data must be bytes of two hex digits: '1'"}}) {
     TextEncoderOptions options = with_token("t");
-    options.strict = true;
+    options.frames.strict = true;
     const Run run = encode(options, "(1700000000.0) can0 123#11\n" + line + "\n");
     REQUIRE_FALSE(run.result);
     CHECK(run.result.error().what == what);
@@ -165,8 +172,8 @@ TEST_CASE("relative times need a base, and add up") {
 
   const auto second_time = [&](can::RelativeTimes relative) {
     TextEncoderOptions options = with_token("t");
-    options.times.relative = relative;
-    options.times.base_ns = 1'000'000'000'000;
+    options.frames.times.relative = relative;
+    options.frames.times.base_ns = 1'000'000'000'000;
     const Run run = encode(options, lines);
     REQUIRE(run.messages.size() == 1);
     auto decoder = BinaryDecoder::open(as_bytes(run.messages[0]));
@@ -181,7 +188,8 @@ TEST_CASE("relative times need a base, and add up") {
 }
 
 TEST_CASE("a line without end costs no memory and one count") {
-  TextEncoder encoder(with_token("t"), [](Form, Bytes) { return Result<void>(); });
+  can::Databases none;
+  TextEncoder encoder(with_token("t"), none, {}, [](Form, Bytes) { return Result<void>(); });
   const std::string block((std::size_t{1} << 20U) + 1, 'x');
   // Nothing may pile up with the caller.
   for (int i = 0; i < 64; ++i) {
@@ -191,7 +199,7 @@ TEST_CASE("a line without end costs no memory and one count") {
   }
   auto taken = encoder.feed("x\n(1700000000.0) can0 123#11\n", true, kArrival);
   REQUIRE(taken);
-  CHECK(encoder.counts().bad == 1);
+  CHECK(encoder.faults().count() == 1);
   CHECK(encoder.counts().records == 1);
 }
 
@@ -204,9 +212,115 @@ TEST_CASE("any bytes are counted, never a crash, and the same in any pieces") {
     const Run whole = encode(with_token("t"), text);
     const Run pieces = encode(with_token("t"), text, 1 + random() % 50);
     CHECK(pieces.messages == whole.messages);
-    CHECK(pieces.counts.bad == whole.counts.bad);
-    CHECK(pieces.counts.lines == whole.counts.lines);
+    CHECK(pieces.bad == whole.bad);
+    CHECK(pieces.lines == whole.lines);
   }
+}
+
+can::Databases databases_of(std::initializer_list<std::pair<std::string, std::string_view>> files) {
+  can::Databases databases;
+  for (const auto& [bus, text] : files) {
+    auto database = can::parse_dbc(std::string(text));
+    REQUIRE(database);
+    databases.add(bus, *std::move(database));
+  }
+  return databases;
+}
+
+constexpr std::string_view kEngine =
+    "BO_ 256 Engine: 8 ECU\n"
+    " SG_ Speed : 0|16@1+ (0.1,0) [0|0] \"km/h\" GW\n"
+    " SG_ Gear : 16|4@1+ (1,0) [0|0] \"\" GW\n"
+    "BO_ 257 Brake: 8 ECU\n"
+    " SG_ Pressure : 0|8@1+ (1,0) [0|0] \"bar\" GW\n"
+    " SG_ Gear : 8|4@1+ (1,0) [0|0] \"\" GW\n"
+    "VAL_ 256 Gear 3 \"third\" ;\n";
+
+// The points of all messages: `milliseconds name=value ...; ...`.
+std::string points_of(const Run& run) {
+  std::string points;
+  for (const std::string& message : run.messages) {
+    const auto parsed = nlohmann::ordered_json::parse(message);
+    for (const auto& point : parsed["points"]) {
+      std::string text = std::to_string(point["timestamp"].get<std::int64_t>() % 1000);
+      for (const auto& field : point["fields"]) text += " " + field["name"].get<std::string>() + "=" + field["value"].dump();
+      points += (points.empty() ? "" : "; ") + text;
+    }
+  }
+  return points;
+}
+
+TextEncoderOptions json_of_signals() {
+  TextEncoderOptions options = with_token("t");
+  options.form = Form::kJson;
+  options.defaults.device_id = "d";
+  return options;
+}
+
+TEST_CASE("signals name the fields of JSON messages, and share a point until a name repeats") {
+  const std::string log =
+      "(1700000000.001000) can0 100#FF001300\n"
+      "(1700000000.001500) can0 101#0702\n"
+      "(1700000000.001900) can0 100#00000300\n"
+      "(1700000000.002000) can0 102#00\n"
+      "(1700000000.002000) can0 101#07\n";
+  const Run run = encode(json_of_signals(), log, 5, databases_of({{"", kEngine}}));
+  REQUIRE(run.result);
+  CHECK(points_of(run) == "1 Speed=25.5 Engine.Gear=3 Pressure=7 Brake.Gear=2; 1 Speed=0 Engine.Gear=3; 2 Pressure=7");
+  CHECK(run.counts.unknown == 1);
+  CHECK(run.counts.partial == 1);
+
+  TextEncoderOptions options = json_of_signals();
+  options.names = SignalNames::kLong;
+  options.choices = true;
+  const Run with_texts = encode(options, "(1700000000.001000) can0 100#FF000300\n", 5, databases_of({{"", kEngine}}));
+  CHECK(points_of(with_texts) ==
+        R"(1 Engine.Speed=25.5 Engine.Gear=3 Engine.Gear_text="third")");
+}
+
+TEST_CASE("a database bound to a bus is for that bus only, by name or number") {
+  const std::string log = "(1700000000.001) can0 101#07\n(1700000000.002) can1 101#08\n";
+  for (const std::string bus : {"1", "can1"}) {
+    const Run run = encode(json_of_signals(), log, 9, databases_of({{bus, kEngine}}));
+    CHECK(points_of(run) == "2 Pressure=8");
+    CHECK(run.counts.unknown == 1);
+  }
+}
+
+TEST_CASE("a rate keeps the newest frame of each interval, in binary messages too") {
+  std::string log;
+  for (int i = 0; i < 3000; ++i) log += fmt::format("({}.{:03}000) can0 123#{:08X}\n", 1'700'000'000 + i / 1000, i % 1000, i);
+  can::Sampler sampler;
+  const auto rule = can::parse_select("0x123:10");
+  REQUIRE(rule);
+  REQUIRE(sampler.add(*rule, {}));
+  const Run run = encode(with_token("t"), log, 1000, can::Databases(), std::move(sampler));
+  std::vector<std::uint32_t> kept;
+  for (const std::string& message : run.messages) {
+    auto decoder = BinaryDecoder::open(as_bytes(message));
+    REQUIRE(decoder);
+    while (*decoder->next_point()) {
+      unsigned bus = 0;
+      can::Frame frame{};
+      while (decoder->next_reading(bus, frame)) kept.push_back(load_be<std::uint32_t>(frame.data.data()));
+    }
+  }
+  REQUIRE(kept.size() == 30);
+  for (std::size_t i = 0; i < kept.size(); ++i) CHECK(kept[i] == 100 * i + 99);
+}
+
+TEST_CASE("an ASC log gives the frames of the candump log it was made from") {
+  const std::string asc =
+      "date Tue Nov 14 10:13:20.000 pm 2023\n"
+      "base hex  timestamps absolute\n"
+      "   0.001000 1  123             Rx   d 2 11 22 \n"
+      "   0.002000 2  1ABCDEF0x       Rx   d 1 FF\n";
+  TextEncoderOptions options = with_token("t");
+  options.frames.times.local_to_utc = [](std::int64_t second) { return second; };
+  const Run from_asc = encode(options, asc, 3);
+  const Run from_candump = encode(with_token("t"), "(1700000000.001000) can0 123#1122\n(1700000000.002000) can1 1ABCDEF0#FF\n");
+  REQUIRE(from_asc.result);
+  CHECK(from_asc.messages == from_candump.messages);
 }
 
 }  // namespace
