@@ -5,7 +5,7 @@ complete -c fc-decode -l max-inflated -x -d 'refuse a message that is larger aft
 complete -c fc-decode -l times -x -a 'delta zero' -d 'relative times count from the line before (candump -td) or the first line (-tz)'
 complete -c fc-decode -l time-base -x -d 'time of day of the first line with relative times: now, seconds since 1970, or UTC as 2023-11-14T22:13:20Z'
 complete -c fc-decode -l strict -d 'stop at the first line of a log that is no frame'
-complete -c fc-decode -l dbc -r -F -d 'database with the names of signals, for one interface or bus number or for all'
+complete -c fc-decode -l dbc -x -a '(__fish_complete_suffix .dbc)' -d 'database with the names of signals, for one interface or bus number or for all'
 complete -c fc-decode -l strict-dbc -d 'stop at the first fault in a database'
 complete -c fc-decode -l j1939 -d 'match 29-bit identifiers by their parameter group number (J1939)'
 complete -c fc-decode -l list -d 'print the messages of the databases, and read no input'

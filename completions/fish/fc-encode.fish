@@ -7,7 +7,7 @@ complete -c fc-encode -l strict -d 'stop at the first line or frame that cannot 
 complete -c fc-encode -l max-record -x -d 'refuse a longer record'
 complete -c fc-encode -l select -x -d 'keep these frames only, RATE samples a second of frame time; more than once, or a file with one a line'
 complete -c fc-encode -l sample-rate -x -d 'samples a second of each identifier that has no rate of its own'
-complete -c fc-encode -l dbc -r -F -d 'database with the names of signals, for one interface or bus number or for all'
+complete -c fc-encode -l dbc -x -a '(__fish_complete_suffix .dbc)' -d 'database with the names of signals, for one interface or bus number or for all'
 complete -c fc-encode -l strict-dbc -d 'stop at the first fault in a database'
 complete -c fc-encode -l j1939 -d 'match 29-bit identifiers by their parameter group number (J1939)'
 complete -c fc-encode -l to -x -a 'binary json hex' -d 'form of the messages; hex is binary as a line of digits'

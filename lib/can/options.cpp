@@ -94,7 +94,7 @@ void report_reader(const FrameReaderCounts& counts, cli::Report& report) {
 
 void declare(cli::OptionTable& table, DatabaseOptions& options) {
   table.list("dbc", "[BUS=]FILE", options.files, "database with the names of signals, for one interface or bus number or for all")
-      .completes(cli::Completes::kFiles);
+      .completes_files(".dbc");
   table.flag("strict-dbc", options.strict, "stop at the first fault in a database");
   table.flag("j1939", options.j1939, "match 29-bit identifiers by their parameter group number (J1939)");
 }

@@ -151,9 +151,8 @@ class Generator {
         out += fmt::format("    {}) mapfile -t COMPREPLY < <(compgen -W {} -- \"$current\"); return ;;\n", pattern,
                            shell_quoted(fmt::format("{}", fmt::join(option->choices_, " "))));
       } else if (option->completes_ != Completes::kNothing) {
-        out += fmt::format(
-            "    {}) compopt -o filenames; mapfile -t COMPREPLY < <(compgen -{} -- \"$current\"); return ;;\n", pattern,
-            option->completes_ == Completes::kFiles ? 'f' : 'd');
+        out += fmt::format("    {}) compopt -o filenames; mapfile -t COMPREPLY < <({}); return ;;\n", pattern,
+                           bash_files(*option));
       } else {
         silent += (silent.empty() ? "" : "|") + pattern;
       }
@@ -179,7 +178,7 @@ class Generator {
         if (!option->choices_.empty()) {
           action += fmt::format("({})", fmt::join(option->choices_, " "));
         } else if (option->completes_ == Completes::kFiles) {
-          action += "_files";
+          action += option->suffix_.empty() ? "_files" : fmt::format("_files -g \"*{}\"", option->suffix_);
         } else if (option->completes_ == Completes::kDirectories) {
           action += "_files -/";
         }
@@ -206,6 +205,8 @@ class Generator {
       if (!option->is_flag()) {
         if (!option->choices_.empty()) {
           out += fmt::format(" -x -a {}", shell_quoted(fmt::format("{}", fmt::join(option->choices_, " "))));
+        } else if (!option->suffix_.empty()) {
+          out += fmt::format(" -x -a '(__fish_complete_suffix {})'", option->suffix_);
         } else if (option->completes_ == Completes::kFiles) {
           out += " -r -F";
         } else if (option->completes_ == Completes::kDirectories) {
@@ -238,6 +239,13 @@ class Generator {
     if (!option.default_text_.empty()) notes = fmt::format("default {}", option.default_text_);
     if (!option.environment_.empty()) notes += fmt::format("{}or ${}", notes.empty() ? "" : ", ", option.environment_);
     return notes.empty() ? text : fmt::format("{} ({})", text, notes);
+  }
+
+  // Directories are always offered, because a file may be in one.
+  static std::string bash_files(const Option& option) {
+    if (option.completes_ == Completes::kDirectories) return "compgen -d -- \"$current\"";
+    if (option.suffix_.empty()) return "compgen -f -- \"$current\"";
+    return fmt::format("compgen -f -X '!*{}' -- \"$current\"; compgen -d -- \"$current\"", option.suffix_);
   }
 
   static std::string bracket_safe(std::string_view text) {

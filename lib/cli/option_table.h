@@ -37,6 +37,9 @@ class Option {
   // What a shell offers for the value.
   Option& completes(Completes what) { return completes_ = what, *this; }
 
+  // The same: files whose names end like this, as ".dbc".
+  Option& completes_files(std::string suffix) { return suffix_ = std::move(suffix), completes(Completes::kFiles); }
+
   // What --help and the page say is used without the option, where the target's value cannot tell.
   Option& default_text(std::string text) { return default_text_ = std::move(text), *this; }
 
@@ -76,6 +79,7 @@ class Option {
   std::string section_;
   std::vector<std::string> choices_;
   Completes completes_ = Completes::kNothing;
+  std::string suffix_;  // of the files it completes; empty: any
   std::string default_text_;
   std::string environment_;
   std::string setting_;

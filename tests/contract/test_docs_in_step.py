@@ -128,6 +128,14 @@ class Bash(unittest.TestCase):
                 self.assertEqual(self.complete(tool, "--config", "a ", cwd=scratch), ["a file.toml"])
                 self.assertEqual(sorted(self.complete(tool, "--config", "=", "a", cwd=scratch)), ["a file.toml", "another"])
 
+    def test_files_of_one_kind(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            for name in ("car.dbc", "car.log"):
+                Path(scratch, name).touch()
+            Path(scratch, "cars").mkdir()
+            for tool in ("fc-encode", "fc-decode"):
+                self.assertEqual(sorted(self.complete(tool, "--dbc", "ca", cwd=scratch)), ["car.dbc", "cars"])
+
     def test_a_tab_typed_into_a_shell(self):
         tool = TOOLS[0]
         pid, terminal = pty.fork()
