@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // fc-decode: FlexConnect messages and CAN logs to frames, signals and points.
+#include <fmt/format.h>
+
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "can/database_text.h"
 #include "can/frame_text.h"
@@ -39,9 +39,15 @@ void declare(cli::OptionTable& table, Options& options) {
   using flexconnect::StreamSource;
   table.section("Input");
   table.choice<StreamSource>("from", "FORMAT", options.decoder.source,
-                             {{"auto", StreamSource::kAuto}, {"candump", StreamSource::kLog}, {"frames", StreamSource::kFrames},
-                              {"lines", StreamSource::kLines}, {"whole", StreamSource::kWhole}, {"nul", StreamSource::kNul},
-                              {"hex", StreamSource::kHex}, {"base64", StreamSource::kBase64}, {"envelope", StreamSource::kEnvelope}},
+                             {{"auto", StreamSource::kAuto},
+                              {"candump", StreamSource::kLog},
+                              {"frames", StreamSource::kFrames},
+                              {"lines", StreamSource::kLines},
+                              {"whole", StreamSource::kWhole},
+                              {"nul", StreamSource::kNul},
+                              {"hex", StreamSource::kHex},
+                              {"base64", StreamSource::kBase64},
+                              {"envelope", StreamSource::kEnvelope}},
                              "what the input is: a log (candump or ASC), or how messages come in");
   record::declare(table, options.record);
   table.size("max-inflated", options.decoder.messages.max_inflated_bytes, 1, std::size_t{1} << 30U,
@@ -51,16 +57,7 @@ void declare(cli::OptionTable& table, Options& options) {
   table.section("Signals");
   can::declare(table, options.databases);
   table.flag("list", options.list, "print the messages of the databases, and read no input");
-  table.list("only", "MESSAGE[.SIGNAL]", options.writer.only, "print this message or signal only");
-  table.flag("choices", options.writer.choices, "also give the texts of values, beside the numbers");
-  table.flag("units", options.writer.units, "also give the units of signals");
-  table.flag("flat", options.writer.flat, "print a line for each signal");
-  table.flag("unknown", options.writer.unknown, "print frames that no database knows as they are");
-  table.section("Output");
-  table.choice<can::FrameFormat>("to", "FORMAT", options.writer.format,
-                                 {{"ndjson", can::FrameFormat::kNdjson}, {"candump", can::FrameFormat::kCandump},
-                                  {"csv", can::FrameFormat::kCsv}, {"influx", can::FrameFormat::kInflux}},
-                                 "form of the output");
+  can::declare(table, options.writer);
   flexconnect::declare(table, options.decoder.messages.buses);
   table.flag("show-token", options.decoder.messages.show_token, "put the token of each message into NDJSON lines");
   io::declare(table, options.output);
@@ -69,7 +66,8 @@ void declare(cli::OptionTable& table, Options& options) {
 }
 
 // One input from its start to its end, or to a signal.
-Result<io::Arrival> decode(io::Input& in, io::Output& out, io::Loop& loop, flexconnect::StreamDecoder& decoder, cli::Report& report) {
+Result<io::Arrival> decode(io::Input& in, io::Output& out, io::Loop& loop, flexconnect::StreamDecoder& decoder,
+                           cli::Report& report) {
   decoder.begin_input();
   for (;;) {
     auto step = decoder.feed(in.window(), in.at_end(), wall_now().time_since_epoch().count(), out.buffer());
@@ -90,10 +88,11 @@ void report_counts(const flexconnect::StreamDecoder& decoder, const can::FrameWr
   if (decoder.untold() > 0) report.partial(fmt::format("{} further messages are broken", decoder.untold()));
   if (decoder.log().faults().count() > 0) report.partial(decoder.log().faults().summary(decoder.log_lines()));
   can::report_reader(decoder.log().counts(), report);
-  if (decoder.messages().saw_byte_counts()) report.warn("a writer puts byte counts where length codes belong; read as such");
-  if (writer.unknown_frames() > 0) report.warn(fmt::format("{} frames not printed, which no database knows; --unknown prints them", writer.unknown_frames()));
-  if (writer.partial_frames() > 0) report.warn(fmt::format("{} frames gave only a part of their signals", writer.partial_frames()));
-  report.say(fmt::format("{} messages, {} frames in them, {} lines of logs", decoder.messages().messages(), decoder.messages().frames(), decoder.log_lines()));
+  if (decoder.messages().saw_byte_counts())
+    report.warn("a writer puts byte counts where length codes belong; read as such");
+  can::report_writer(writer, report);
+  report.say(fmt::format("{} messages, {} frames in them, {} lines of logs", decoder.messages().messages(),
+                         decoder.messages().frames(), decoder.log_lines()));
 }
 
 void run(const Options& options, cli::Report& report) {
@@ -108,7 +107,8 @@ void run(const Options& options, cli::Report& report) {
   form.source_address = options.databases.j1939;
   auto writer = can::FrameWriter::create(std::move(form), *databases);
   if (!writer) return report.fail(writer.error());
-  if (options.list && databases->empty()) return report.fail({ErrorCode::kUsage, "--list needs a database", "--dbc FILE", std::nullopt});
+  if (options.list && databases->empty())
+    return report.fail({ErrorCode::kUsage, "--list needs a database", "--dbc FILE", std::nullopt});
 
   auto loop = io::Loop::create(options.stop.stop_timeout);
   if (!loop) return report.fail(loop.error());

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // fc-encode: CAN frames and points to FlexConnect messages.
+#include <fmt/format.h>
+
 #include <string>
 #include <thread>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "can/options.h"
 #include "cli/run.h"
@@ -38,9 +38,10 @@ struct Options {
 void declare(cli::OptionTable& table, Options& options) {
   using flexconnect::TextSource;
   table.section("Input");
-  table.choice<TextSource>("from", "FORMAT", options.encoder.source,
-                           {{"auto", TextSource::kAuto}, {"candump", TextSource::kFrames}, {"points", TextSource::kPoints}},
-                           "what the input is; candump stands for ASC logs too");
+  table.choice<TextSource>(
+      "from", "FORMAT", options.encoder.source,
+      {{"auto", TextSource::kAuto}, {"candump", TextSource::kFrames}, {"points", TextSource::kPoints}},
+      "what the input is; candump stands for ASC logs too");
   flexconnect::declare(table, options.encoder.buses);
   can::declare(table, options.encoder.frames.times);
   table.flag("strict", options.encoder.frames.strict, "stop at the first line or frame that cannot be kept");
@@ -85,7 +86,8 @@ void report_counts(const flexconnect::TextEncoder& encoder, cli::Report& report)
   if (encoder.faults().count() > 0) report.partial(encoder.faults().summary(encoder.lines()));
   for (const auto& [name, count] : counts.unmapped) {
     report.partial(fmt::format("{} of {} left out: no bus number; --bus {}=N gives one", frames(count),
-                               name.empty() ? "further interfaces" : printable(name), name.empty() ? "NAME" : printable(name)));
+                               name.empty() ? "further interfaces" : printable(name),
+                               name.empty() ? "NAME" : printable(name)));
   }
   if (const auto left_out = counts.remote + counts.error + counts.xl; left_out > 0) {
     report.warn(fmt::format("{} left out, for which the format has no place: {} remote, {} error, {} CAN XL",
@@ -94,7 +96,8 @@ void report_counts(const flexconnect::TextEncoder& encoder, cli::Report& report)
   if (counts.unknown > 0) report.warn(fmt::format("{} left out, which no database knows", frames(counts.unknown)));
   if (counts.partial > 0) report.warn(fmt::format("{} gave only a part of their signals", frames(counts.partial)));
   can::report_reader(encoder.reader_counts(), report);
-  report.say(fmt::format("{} lines, {} frames or points in {} messages", encoder.lines(), counts.records, counts.messages));
+  report.say(
+      fmt::format("{} lines, {} frames or points in {} messages", encoder.lines(), counts.records, counts.messages));
 }
 
 void run(const Options& options, cli::Report& report) {
@@ -104,23 +107,25 @@ void run(const Options& options, cli::Report& report) {
   settings.frames.times = *std::move(times);
   settings.form = options.messages.form.form;
   settings.max_line_bytes = options.record.max_record_bytes;
-  auto token = cli::read_secret({"token-file", options.messages.token_file, "FC_TOKEN", "fc-encode.token"});
-  if (!token) return report.fail(token.error());
-  if (!*token) report.warn("no token: messages will have an empty one; --token-file or FC_TOKEN gives one");
-  settings.defaults.token = token->value_or("");
   auto databases = can::open_databases(options.databases, report);
   if (!databases) return report.fail(databases.error());
   auto sampler = can::open_sampler(options.selection, *databases);
   if (!sampler) return report.fail(sampler.error());
+  auto token = cli::read_secret({"token-file", options.messages.token_file, "FC_TOKEN", "fc-encode.token"});
+  if (!token) return report.fail(token.error());
+  if (!*token) report.warn("no token: messages will have an empty one; --token-file or FC_TOKEN gives one");
+  settings.defaults.token = token->value_or("");
 
   auto loop = io::Loop::create(options.stop.stop_timeout);
   if (!loop) return report.fail(loop.error());
   const record::Framing framing = options.messages.form.binary;
-  auto out = io::Output::open(options.output.path, settings.form != flexconnect::Form::kJson && framing == record::Framing::kFrames);
+  auto out = io::Output::open(options.output.path,
+                              settings.form != flexconnect::Form::kJson && framing == record::Framing::kFrames);
   if (!out) return report.fail(out.error());
   flexconnect::Packer packer(options.messages.level, std::thread::hardware_concurrency(), framing);
-  flexconnect::TextEncoder encoder(std::move(settings), *databases, *std::move(sampler),
-                                   [&](flexconnect::Form form, Bytes message) { return packer.add(form, message, out->buffer()); });
+  flexconnect::TextEncoder encoder(
+      std::move(settings), *databases, *std::move(sampler),
+      [&](flexconnect::Form form, Bytes message) { return packer.add(form, message, out->buffer()); });
 
   for (const std::string& file : options.files.empty() ? std::vector<std::string>{"-"} : options.files) {
     auto in = io::Input::open(file);

@@ -116,8 +116,8 @@ Result<FrameWriter> FrameWriter::create(FrameWriterOptions options, Databases& d
   if (!named && options.format == FrameFormat::kInflux) {
     return fail(ErrorCode::kUsage, "line protocol needs the names of signals", "--dbc FILE");
   }
-  if (!named &&
-      (options.flat || options.choices || options.units || options.unknown || options.source_address || !options.only.empty())) {
+  if (!named && (options.flat || options.choices || options.units || options.unknown || options.source_address ||
+                 !options.only.empty())) {
     return fail(ErrorCode::kUsage, "--flat, --choices, --units, --unknown, --j1939 and --only need a database",
                 "--dbc FILE");
   }
@@ -203,7 +203,8 @@ void FrameWriter::write_signals(std::string& out, const TimedFrame& frame, const
   plan.decode(frame.frame, decoding_);
   if (!decoding_.is_complete()) ++partial_;
   if (!options_.only.empty()) {
-    select(plan);
+    std::erase_if(decoding_.values,
+                  [&](const SignalValue& value) { return !is_wanted(plan.message(), value.plan->signal()); });
     if (decoding_.values.empty()) return;
   }
   switch (options_.format) {
@@ -213,16 +214,13 @@ void FrameWriter::write_signals(std::string& out, const TimedFrame& frame, const
   }
 }
 
-// Leaves the values that --only names.
-void FrameWriter::select(const MessagePlan& plan) {
-  const std::string_view name = plan.message().name;
-  std::erase_if(decoding_.values, [&](const SignalValue& value) {
-    return std::none_of(options_.only.begin(), options_.only.end(), [&](std::string_view wanted) {
-      if (!wanted.starts_with(name)) return false;
-      wanted.remove_prefix(name.size());
-      return wanted.empty() || (wanted[0] == '.' && wanted.substr(1) == value.plan->signal().name);
-    });
-  });
+// Whether --only, if it is given, names the signal or its message.
+bool FrameWriter::is_wanted(const Message& message, const Signal& signal) const {
+  return options_.only.empty() || std::any_of(options_.only.begin(), options_.only.end(), [&](std::string_view wanted) {
+           if (!wanted.starts_with(message.name)) return false;
+           wanted.remove_prefix(message.name.size());
+           return wanted.empty() || (wanted[0] == '.' && wanted.substr(1) == signal.name);
+         });
 }
 
 void FrameWriter::write_object(std::string& out, const TimedFrame& frame, const MessagePlan& plan) const {
@@ -258,6 +256,7 @@ void FrameWriter::write_object(std::string& out, const TimedFrame& frame, const 
   if (!decoding_.is_complete()) {
     std::string_view separator = R"(,"left_out":{)";
     for (const LeftOut& left_out : plan.left_out(frame.frame)) {
+      if (!is_wanted(plan.message(), *left_out.signal)) continue;
       out += std::exchange(separator, ",");
       json::append_string(out, left_out.signal->name);
       out += ':';

@@ -102,7 +102,7 @@ class FrameWriter {
   void write_flat(std::string& out, const TimedFrame& frame, const MessagePlan& plan) const;
   void write_csv(std::string& out, const TimedFrame& frame, const MessagePlan& plan) const;
   void write_influx(std::string& out, const TimedFrame& frame, const MessagePlan& plan) const;
-  void select(const MessagePlan& plan);
+  [[nodiscard]] bool is_wanted(const Message& message, const Signal& signal) const;
 
   FrameWriterOptions options_;
   Databases* databases_;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "can/options.h"
 
-#include <ctime>
-
 #include <fmt/format.h>
+
+#include <ctime>
 
 #include "core/clock.h"
 #include "core/text.h"
@@ -32,6 +32,8 @@ std::int64_t local_to_utc(std::int64_t second) {
   calendar.tm_isdst = -1;
   return ::mktime(&calendar);
 }
+
+std::string frames(std::uint64_t count) { return fmt::format("{} {}", count, count == 1 ? "frame" : "frames"); }
 
 // `BUS=FILE`, or FILE alone; a path with an equal sign needs the bus or a ./ in front.
 std::pair<std::string, std::string> split_bus(const std::string& text) {
@@ -71,11 +73,13 @@ Result<void> report_conflicts(const Databases& databases, std::size_t from, bool
 }  // namespace
 
 void declare(cli::OptionTable& table, LineTimeRules& rules) {
-  table.choice<RelativeTimes>("times", "KIND", rules.relative, {{"delta", RelativeTimes::kDelta}, {"zero", RelativeTimes::kZero}},
+  table.choice<RelativeTimes>("times", "KIND", rules.relative,
+                              {{"delta", RelativeTimes::kDelta}, {"zero", RelativeTimes::kZero}},
                               "relative times count from the line before (candump -td) or the first line (-tz)");
-  table.parsed("time-base", "TIME",
-               "time of day of the first line with relative times: now, seconds since 1970, or UTC as 2023-11-14T22:13:20Z",
-               [&rules](std::string_view text) { return read_time_base(rules, text); });
+  table.parsed(
+      "time-base", "TIME",
+      "time of day of the first line with relative times: now, seconds since 1970, or UTC as 2023-11-14T22:13:20Z",
+      [&rules](std::string_view text) { return read_time_base(rules, text); });
 }
 
 Result<LineTimeRules> line_time_rules(LineTimeRules rules) {
@@ -87,13 +91,16 @@ Result<LineTimeRules> line_time_rules(LineTimeRules rules) {
 }
 
 void report_reader(const FrameReaderCounts& counts, cli::Report& report) {
-  const auto frames = [](std::uint64_t n) { return fmt::format("{} {}", n, n == 1 ? "frame" : "frames"); };
-  if (counts.dropped > 0) report.warn(fmt::format("candump reports {} lost before they reached it", frames(counts.dropped)));
-  if (counts.early > 0) report.warn(fmt::format("{} stamped before 1991, by a clock that was not set", frames(counts.early)));
+  if (counts.dropped > 0)
+    report.warn(fmt::format("candump reports {} lost before they reached it", frames(counts.dropped)));
+  if (counts.early > 0)
+    report.warn(fmt::format("{} stamped before 1991, by a clock that was not set", frames(counts.early)));
 }
 
 void declare(cli::OptionTable& table, DatabaseOptions& options) {
-  table.list("dbc", "[BUS=]FILE", options.files, "database with the names of signals, for one interface or bus number or for all")
+  table
+      .list("dbc", "[BUS=]FILE", options.files,
+            "database with the names of signals, for one interface or bus number or for all")
       .completes_files(".dbc");
   table.flag("strict-dbc", options.strict, "stop at the first fault in a database");
   table.flag("j1939", options.j1939, "match 29-bit identifiers by their parameter group number (J1939)");
@@ -117,10 +124,34 @@ Result<Databases> open_databases(const DatabaseOptions& options, cli::Report& re
   return databases;
 }
 
+void declare(cli::OptionTable& table, FrameWriterOptions& options) {
+  table.list("only", "MESSAGE[.SIGNAL]", options.only, "print this message or signal only");
+  table.flag("choices", options.choices, "also give the texts of values, beside the numbers");
+  table.flag("units", options.units, "also give the units of signals");
+  table.flag("flat", options.flat, "print a line for each signal");
+  table.flag("unknown", options.unknown, "print frames that no database knows as they are");
+  table.section("Output");
+  table.choice<FrameFormat>("to", "FORMAT", options.format,
+                            {{"ndjson", FrameFormat::kNdjson},
+                             {"candump", FrameFormat::kCandump},
+                             {"csv", FrameFormat::kCsv},
+                             {"influx", FrameFormat::kInflux}},
+                            "form of the output");
+}
+
+void report_writer(const FrameWriter& writer, cli::Report& report) {
+  if (const auto n = writer.unknown_frames(); n > 0) {
+    report.warn(fmt::format("{} not printed, which no database knows; --unknown prints them", frames(n)));
+  }
+  if (const auto n = writer.partial_frames(); n > 0) report.warn(fmt::format("{} gave only a part of their signals", frames(n)));
+}
+
 void declare(cli::OptionTable& table, SelectionOptions& options) {
   table.list("select", "ID|NAME[:RATE]|@FILE", options.select,
              "keep these frames only, RATE samples a second of frame time; more than once, or a file with one a line");
-  table.text("sample-rate", "RATE", options.sample_rate, "samples a second of each identifier that has no rate of its own")
+  table
+      .text("sample-rate", "RATE", options.sample_rate,
+            "samples a second of each identifier that has no rate of its own")
       .default_text("all frames");
 }
 
@@ -146,7 +177,8 @@ Result<Sampler> open_sampler(const SelectionOptions& options, const Databases& d
       rules.push_back(*std::move(rule));
     }
     for (const SelectRule& rule : rules) {
-      if (auto added = sampler.add(rule, all); !added) return tl::make_unexpected(std::move(added).error().in("--select"));
+      if (auto added = sampler.add(rule, all); !added)
+        return tl::make_unexpected(std::move(added).error().in("--select"));
     }
   }
   return sampler;

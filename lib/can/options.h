@@ -7,6 +7,7 @@
 
 #include "can/databases.h"
 #include "can/frame_reader.h"
+#include "can/frame_text.h"
 #include "can/line_time.h"
 #include "can/selection.h"
 #include "cli/option_table.h"
@@ -35,6 +36,12 @@ void declare(cli::OptionTable& table, DatabaseOptions& options);
 // Reads the files. What is wrong in them is a warning, a line each for the first ones, and with --strict-dbc an error
 // (kBadData). Fails also when a file cannot be read.
 Result<Databases> open_databases(const DatabaseOptions& options, cli::Report& report);
+
+// Declares --only, --choices, --units, --flat, --unknown, and --to in a section of its own.
+void declare(cli::OptionTable& table, FrameWriterOptions& options);
+
+// Tells what a writer of frames has not printed.
+void report_writer(const FrameWriter& writer, cli::Report& report);
 
 struct SelectionOptions {
   std::vector<std::string> select;  // ID|NAME[:RATE] or @FILE

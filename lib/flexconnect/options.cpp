@@ -83,8 +83,9 @@ void declare(cli::OptionTable& table, TextEncoderOptions& options, MessageOption
       .parsed("point-tag", "KEY=VALUE", "tag of each point in JSON messages that has none of its own",
               [&options](std::string_view text) { return add_tag(options.defaults.point_tags, text); })
       .repeats();
-  table.choice<SignalNames>("names", "KIND", options.names, {{"short", SignalNames::kShort}, {"long", SignalNames::kLong}},
-                            "fields with a database: Signal, or Message.Signal where a name repeats; or always the latter");
+  table.choice<SignalNames>(
+      "names", "KIND", options.names, {{"short", SignalNames::kShort}, {"long", SignalNames::kLong}},
+      "fields with a database: Signal, or Message.Signal where a name repeats; or always the latter");
   table.flag("choices", options.choices, "also give the texts of values, beside the numbers");
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "flexconnect/stream_decoder.h"
 
-#include <utility>
-
 #include <fmt/format.h>
+
+#include <utility>
 
 #include "core/text.h"
 #include "flexconnect/message.h"
@@ -66,7 +66,8 @@ Result<StreamDecoder::Step> StreamDecoder::feed(Bytes window, bool at_end, std::
   return is_log_ ? feed_log(window, at_end, arrival_ns, out) : feed_messages(window, at_end);
 }
 
-Result<StreamDecoder::Step> StreamDecoder::feed_log(Bytes window, bool at_end, std::int64_t arrival_ns, std::string& out) {
+Result<StreamDecoder::Step> StreamDecoder::feed_log(Bytes window, bool at_end, std::int64_t arrival_ns,
+                                                    std::string& out) {
   const auto take_frame = [&](const can::CandumpLine& line, std::int64_t time_ns) {
     if (line.frame.kind == can::Kind::kXl) return Result<void>();  // its data is not kept
     frame_.time = can::Moment::of_ns(time_ns);
@@ -89,7 +90,8 @@ Result<StreamDecoder::Step> StreamDecoder::feed_messages(Bytes window, bool at_e
   if (!step->record) return Step{0, true};
   Bytes message = *step->record;
   // A blank line between messages, or an empty file, is no message; an empty frame is a broken one.
-  if (splitter_->framing() != record::Framing::kFrames && trimmed(as_text(message)).empty()) return Step{step->used_bytes, false};
+  if (splitter_->framing() != record::Framing::kFrames && trimmed(as_text(message)).empty())
+    return Step{step->used_bytes, false};
   if (options_.source == StreamSource::kEnvelope) {
     auto envelope = record::parse_envelope(reader_, as_text(message));
     if (!envelope) {

@@ -22,9 +22,9 @@
 namespace fieldpipe::flexconnect {
 
 enum class StreamSource : std::uint8_t {
-  kAuto,      // told by the first bytes of each input
-  kLog,       // candump text or an ASC log
-  kFrames,    // messages in frames, lines and so on; see record::Framing
+  kAuto,    // told by the first bytes of each input
+  kLog,     // candump text or an ASC log
+  kFrames,  // messages in frames, lines and so on; see record::Framing
   kLines,
   kWhole,
   kNul,
@@ -56,12 +56,13 @@ class StreamDecoder {
   };
 
   // Does a piece of work on the unread bytes, and appends some lines to `out`. The window must stay in place from one
-  // call to the next unless bytes were used or input was asked for. Lines of a log without a time happened at `arrival_ns`. Fails
-  // when the input cannot be read on: it is not what it should be (kBadData), or its times need a base.
+  // call to the next unless bytes were used or input was asked for. Lines of a log without a time happened at
+  // `arrival_ns`. Fails when the input cannot be read on: it is not what it should be (kBadData), or its times need a
+  // base.
   Result<Step> feed(Bytes window, bool at_end, std::int64_t arrival_ns, std::string& out);
 
-  // What was wrong with broken messages since the last call, of the first ones of a run only: whoever publishes them must
-  // not fill a log.
+  // What was wrong with broken messages since the last call, of the first ones of a run only: whoever publishes them
+  // must not fill a log.
   std::vector<Error> take_faults() { return std::exchange(faults_, {}); }
 
   // Broken messages that take_faults() has not told.
