@@ -93,6 +93,7 @@ void report_counts(const flexconnect::TextEncoder& encoder, cli::Report& report)
     report.warn(fmt::format("{} left out, for which the format has no place: {} remote, {} error, {} CAN XL",
                             frames(left_out), counts.remote, counts.error, counts.xl));
   }
+  if (!counts.shared_bus.empty()) report.warn(fmt::format("{}; --bus NAME=N keeps them apart", counts.shared_bus));
   if (counts.unknown > 0) report.warn(fmt::format("{} left out, which no database knows", frames(counts.unknown)));
   if (counts.partial > 0) report.warn(fmt::format("{} gave only a part of their signals", frames(counts.partial)));
   can::report_reader(encoder.reader_counts(), report);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "flexconnect/options.h"
 
-#include <limits>
-
 #include "core/text.h"
 
 namespace fieldpipe::flexconnect {
@@ -64,8 +62,7 @@ void declare(cli::OptionTable& table, TextEncoderOptions& options, MessageOption
   table.size("max-bytes", options.limits.max_bytes, 128, std::size_t{1} << 30U,
              "close a message before it would be larger, not compressed");
   table
-      .integer<std::uint64_t>("max-frames", "N", options.limits.max_records, 1,
-                              std::numeric_limits<std::uint64_t>::max(),
+      .integer<std::uint64_t>("max-frames", "N", options.limits.max_records, 1, std::uint64_t{1} << 32U,
                               "close a message when it holds so many frames or points")
       .default_text("any number");
   table

@@ -58,7 +58,7 @@ Result<StreamDecoder::Step> StreamDecoder::feed(Bytes window, bool at_end, std::
   if (in_message_) {
     auto more = message_.more(out, kBlockBytes);
     if (more && *more) return Step{};
-    if (!more) put_aside(std::move(more).error().in(fmt::format("message {}", splitter_->count())));
+    if (!more) put_aside(std::move(more).error().in(fmt::format("record {}", splitter_->count())));
     in_message_ = false;
     return Step{message_bytes_, false};
   }
@@ -79,7 +79,7 @@ Result<StreamDecoder::Step> StreamDecoder::feed_log(Bytes window, bool at_end, s
   auto used = cutter_.feed(
       as_text(window), at_end, can::kMaxCandumpLineBytes,
       [&](std::string_view line) { return log_.take_line(line, cutter_.lines(), arrival_ns, take_frame); },
-      [&] { return log_.refuse_long(cutter_.lines()); });
+      [&](std::string_view) { return log_.refuse_long(cutter_.lines()); });
   if (!used) return fail(std::move(used));
   return Step{*used, true};
 }
@@ -102,7 +102,11 @@ Result<StreamDecoder::Step> StreamDecoder::feed_messages(Bytes window, bool at_e
     message = as_bytes(envelope_.payload);
   }
   if (auto begun = message_.begin(message); !begun) {
-    put_aside(std::move(begun).error().in(fmt::format("message {}", splitter_->count())));
+    if (options_.source == StreamSource::kAuto && splitter_->framing() == record::Framing::kLines &&
+        as_text(message).starts_with('{') && begun.error().hint.empty()) {
+      begun.error().hint = "--from whole reads one message of several lines";
+    }
+    put_aside(std::move(begun).error().in(fmt::format("record {}", splitter_->count())));
     return Step{step->used_bytes, false};
   }
   in_message_ = true;

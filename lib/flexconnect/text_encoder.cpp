@@ -53,7 +53,9 @@ Result<std::size_t> TextEncoder::feed(std::string_view text, bool at_end, std::i
   const std::size_t most = source_ == TextSource::kFrames ? can::kMaxCandumpLineBytes : options_.max_line_bytes;
   return cutter_.feed(
       text, at_end, most, [&](std::string_view line) { return take_line(line, arrival_ns); },
-      [&]() -> Result<void> {
+      [&](std::string_view start) -> Result<void> {
+        // Also a line that is not read decides what the input is, or its loss would be counted in the wrong place.
+        if (auto chosen = choose_once(start); !chosen) return chosen;
         if (source_ != TextSource::kPoints) return reader_.refuse_long(cutter_.lines());
         return point_faults_.add(cutter_.lines(), fmt::format("longer than the limit of {}", print_size(most)));
       });
@@ -86,7 +88,9 @@ bool TextEncoder::has_open_message() const {
 }
 
 // The first line with text decides what the input is, and with it what comes out.
-Result<void> TextEncoder::choose(std::string_view line) {
+Result<void> TextEncoder::choose_once(std::string_view line) {
+  line = can::strip_bom(line);
+  if (!std::holds_alternative<std::monostate>(batch_) || trimmed(line).empty()) return {};
   if (source_ == TextSource::kAuto) {
     source_ = trimmed(line).starts_with('{') ? TextSource::kPoints : TextSource::kFrames;
   }
@@ -106,9 +110,7 @@ Result<void> TextEncoder::choose(std::string_view line) {
 
 Result<void> TextEncoder::take_line(std::string_view line, std::int64_t arrival_ns) {
   if (std::holds_alternative<std::monostate>(batch_)) {
-    const std::string_view text = can::strip_bom(line);
-    if (trimmed(text).empty()) return {};
-    if (auto chosen = choose(text); !chosen) return chosen;
+    if (auto chosen = choose_once(line); !chosen) return chosen;
   }
   if (source_ == TextSource::kPoints) return take_point(cutter_.lines() == 1 ? can::strip_bom(line) : line);
   return reader_.take_line(
@@ -231,7 +233,13 @@ std::optional<unsigned> TextEncoder::bus_of(std::string_view interface) {
     if (is_same_name(name, interface)) return bus;
   }
   const auto bus = options_.buses.bus_of(interface);
-  if (bus) interface_of_bus_[*bus] = interface;
+  if (bus) {
+    std::string& before = interface_of_bus_[*bus];
+    if (!before.empty() && counts_.shared_bus.empty()) {
+      counts_.shared_bus = fmt::format("{} and {} are both bus {}", printable(before), printable(interface), *bus);
+    }
+    before = interface;
+  }
   if (known_interfaces_.size() < kMaxKnownInterfaces) known_interfaces_.emplace_back(interface, bus);
   return bus;
 }

@@ -20,7 +20,7 @@ namespace fieldpipe::record {
 class LineCutter {
  public:
   // Takes the whole lines at the front of `text`, and with `at_end` also the rest; gives the number of bytes taken.
-  // `take(line)` gets each line without its LF, `too_long()` is called once for each that has more than `most_bytes`;
+  // `take(line)` gets each line without its LF, `too_long(start)` the start of each that has more than `most_bytes`;
   // both give a Result<void>, whose failure ends the feeding and is passed on.
   template <typename Take, typename TooLong>
   Result<std::size_t> feed(std::string_view text, bool at_end, std::size_t most_bytes, Take&& take,
@@ -33,17 +33,18 @@ class LineCutter {
       const auto length = static_cast<std::size_t>((found != nullptr ? found : end) - at);
       if (found == nullptr && !at_end) {
         if (length <= most_bytes && !skipping_) break;
-        at = end;
+        const std::string_view start(std::exchange(at, end), length);
         if (std::exchange(skipping_, true)) break;
         ++lines_;
-        if (Result<void> told = too_long(); !told) return fail(std::move(told));
+        if (Result<void> told = too_long(start); !told) return fail(std::move(told));
         break;
       }
       const std::string_view line(at, length);
       at += length + (found != nullptr ? 1 : 0);
       if (std::exchange(skipping_, false)) continue;
       ++lines_;
-      if (Result<void> taken = length <= most_bytes ? take(line) : too_long(); !taken) return fail(std::move(taken));
+      if (Result<void> taken = length <= most_bytes ? take(line) : too_long(line); !taken)
+        return fail(std::move(taken));
     }
     return static_cast<std::size_t>(at - begin);
   }

@@ -30,6 +30,8 @@ FILES = {
     "relative.log": " (000.000000)  can0  123   [2]  11 22\n (000.100000)  can0  123   [2]  11 23\n",
     "config.json": '{"rate": 10}\n',
     "token": "secret\n",
+    # Of the identifiers that canlog makes.
+    "car.dbc": "".join(f'BO_ {0x80 + 7 * n} Message{n}: 8 ECU\n SG_ Value{n} : 7|16@0+ (0.1,-40) [0|0] "V" GW\n' for n in range(60)),
 }
 
 

@@ -74,8 +74,8 @@ TEST_CASE("a broken message is put aside, and the ones after it are decoded") {
   const Outcome outcome = decode(frames, 7);
   CHECK(outcome.text == std::string(kGuideLog) + std::string(kGuideLog));
   REQUIRE(outcome.faults.size() == 2);
-  CHECK(outcome.faults[0].starts_with("message 2: "));
-  CHECK(outcome.faults[1] == "message 3: empty message");
+  CHECK(outcome.faults[0].starts_with("record 2: "));
+  CHECK(outcome.faults[1] == "record 3: empty message");
   CHECK(outcome.error.empty());
 }
 

@@ -203,6 +203,25 @@ TEST_CASE("a line without end costs no memory and one count") {
   CHECK(encoder.counts().records == 1);
 }
 
+TEST_CASE("a first line that is too long is counted as what it would have been") {
+  TextEncoderOptions options = with_token("t");
+  options.defaults.device_id = "d";
+  options.max_line_bytes = 60;
+  const std::string good = R"({"timestamp":1,"fields":{"a":1}})";
+  for (const std::size_t piece : {std::string_view::npos, std::size_t{7}}) {
+    const Run run = encode(options, R"({"timestamp":1,"fields":{"a":")" + std::string(100, 'x') + "\"}}\n" + good + "\n", piece);
+    REQUIRE(run.result);
+    CHECK(run.messages.size() == 1);
+    CHECK(run.faults == "1 of 2 lines could not be read; line 1: longer than the limit of 60B");
+  }
+}
+
+TEST_CASE("two interfaces with one bus number are told, not folded in silence") {
+  const Run run = encode(with_token("t"), "(1700000000.0) can0 123#11\n(1700000000.0) vcan0 123#11\n(1700000000.0) can0 1#\n");
+  CHECK(run.counts.shared_bus == "can0 and vcan0 are both bus 0");
+  CHECK(encode(with_token("t"), "(1700000000.0) can0 123#11\n(1700000000.0) can1 123#11\n").counts.shared_bus.empty());
+}
+
 TEST_CASE("any bytes are counted, never a crash, and the same in any pieces") {
   std::mt19937 random(7);
   const std::string alphabet = "0123456789ABCDEFR#(). []\n\tcan{\"\x1b`\xff";
