@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
 // mqtt-sub: messages from an MQTT broker as records on stdout.
-#include <chrono>
-#include <optional>
-#include <string>
-#include <vector>
+#include <algorithm>
 
 #include "cli/run.h"
 #include "io/options.h"
 #include "io/output.h"
 #include "mqtt/options.h"
+#include "subscriber/options.h"
 #include "subscriber/subscriber.h"
 
 namespace fieldpipe {
@@ -23,112 +21,18 @@ constexpr cli::Tool kTool{
 };
 
 struct Options {
-  mqtt::ConnectionOptions connection;
-  subscriber::Settings settings;
-  std::optional<std::chrono::nanoseconds> deadline;
+  subscriber::Options subscriber;
   io::StopOptions stop;
 };
 
-Result<void> add_filter(std::vector<std::string>& filters, std::string_view text) {
-  std::string filter(text);
-  if (auto checked = mqtt::check_filter(filter); !checked) return checked;
-  filters.push_back(std::move(filter));
-  return {};
-}
-
 void declare(cli::OptionTable& table, Options& options) {
-  subscriber::Settings& settings = options.settings;
-  table.section("Subscription");
-  // Before --url: a topic heard after one in a URL comes from a weaker level, and the URL's holds.
-  table
-      .parsed("topic", "FILTER", "subscribe to this",
-              [&options](std::string_view text) {
-                return options.connection.url_topic.empty() ? add_filter(options.settings.filters, text)
-                                                            : Result<void>();
-              })
-      .letter('t')
-      .repeats();
-  table
-      .parsed("filter-out", "FILTER", "do not print messages under these topics",
-              [&settings](std::string_view text) { return add_filter(settings.unwanted, text); })
-      .letter('T')
-      .repeats();
-  table
-      .parsed("unsubscribe", "FILTER", "take this subscription out of the session",
-              [&settings](std::string_view text) { return add_filter(settings.unsubscribed, text); })
-      .letter('U')
-      .repeats();
-  table
-      .integer("qos", "QOS", settings.qos, 0, 2,
-               "highest quality of service; a kept session at 2 loses messages when the run is killed")
-      .letter('q');
-  table.flag("no-retained", settings.no_retained, "do not print retained messages").letter('R');
-  table.flag("retained-only", settings.retained_only, "print retained messages, end at the first other one");
-  table.flag("retain-as-published", settings.retain_as_published,
-             "show on live messages whether they are retained (MQTT 5)");
-  table.flag("remove-retained", settings.remove_retained, "remove each retained message from the broker when it comes");
-
-  table.section("Output");
-  using record::Framing;
-  table
-      .choice("to", "FORMAT", settings.to,
-              {{"lines", Framing::kLines},
-               {"frames", Framing::kFrames},
-               {"nul", Framing::kNul},
-               {"hex", Framing::kHex},
-               {"base64", Framing::kBase64},
-               {"envelope", std::nullopt}},
-              "how messages become records")
-      .part_of("form", "to");
-  table
-      .parsed("format", "PATTERN", "print this for each message; %t is the topic, %p the payload",
-              [&settings](std::string_view text) -> Result<void> {
-                auto format = subscriber::Format::parse(text);
-                if (!format) return fail(std::move(format));
-                settings.format = *std::move(format);
-                return {};
-              })
-      .letter('F')
-      .part_of("form", "format");
-  table.flag("show-topic", settings.show_topic, "print the topic in front of the payload").letter('v');
-  table.flag("no-newline", settings.no_newline, "print payloads as they are, with nothing behind them").letter('N');
-
-  table.section("End");
-  table
-      .integer("count", "COUNT", settings.count, std::uint64_t{1}, std::uint64_t{1} << 62U,
-               "end after this many messages")
-      .letter('C');
-  table.duration("deadline", options.deadline, "end after this time", "s").letter('W');
-  table.duration("idle-timeout", settings.idle_timeout, "end when nothing has come for this time");
-  table.flag("exit-after-subscribe", settings.leave_when_subscribed, "end when the subscriptions stand").letter('E');
-  declare(table, options.stop);
-  declare(table, options.connection, mqtt::Letters::kMosquitto);
+  subscriber::declare(table, options.subscriber);
+  io::declare(table, options.stop);
+  mqtt::declare(table, options.subscriber.connection, mqtt::Letters::kMosquitto);
 }
 
-Result<subscriber::Settings> settings_of(const Options& options) {
-  subscriber::Settings settings = options.settings;
-  if (settings.filters.empty() && !options.connection.url_topic.empty()) {
-    if (auto added = add_filter(settings.filters, options.connection.url_topic); !added) return fail(std::move(added));
-  }
-  if (settings.filters.empty() && settings.unsubscribed.empty()) {
-    return fail(ErrorCode::kUsage, "no topic", "-t FILTER, or -L mqtt://host/filter");
-  }
-  const bool lines = settings.to == record::Framing::kLines;
-  const bool textual = lines || settings.to == record::Framing::kHex || settings.to == record::Framing::kBase64;
-  if (settings.show_topic && !settings.format && !textual) {
-    return fail(ErrorCode::kUsage, "--show-topic: only for lines, hex and base64", "--to envelope holds the topic");
-  }
-  if (settings.no_newline && !settings.format && !lines)
-    return fail(ErrorCode::kUsage, "--no-newline: only for lines and --format");
-  settings.keeps_session = options.connection.keep_session;
-  settings.subscribe_properties = options.connection.subscribe_properties;
-  settings.unsubscribe_properties = options.connection.unsubscribe_properties;
-  if (options.deadline) settings.deadline = monotonic_now() + *options.deadline;
-  return settings;
-}
-
-Result<void> subscribe(const Options& options, cli::Report& report, io::Loop& loop) {
-  auto settings = settings_of(options);
+Result<void> subscribe(const subscriber::Options& options, cli::Report& report, io::Loop& loop) {
+  auto settings = subscriber::settings(options);
   if (!settings) return fail(std::move(settings));
   auto connection = mqtt::connection(options.connection);
   if (!connection) return fail(std::move(connection));
@@ -148,7 +52,7 @@ Result<void> subscribe(const Options& options, cli::Report& report, io::Loop& lo
 void work(const Options& options, cli::Report& report) {
   auto loop = io::Loop::create(options.stop.stop_timeout);
   if (!loop) return report.fail(loop.error());
-  if (auto done = subscribe(options, report, *loop); !done) report.fail(done.error());
+  if (auto done = subscribe(options.subscriber, report, *loop); !done) report.fail(done.error());
   if (const auto signal = loop->stop_signal()) report.stopped_by(*signal);
 }
 

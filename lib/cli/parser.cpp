@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: MIT
 #include "cli/parser.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <map>
-#include <sstream>
 
+#include "cli/small_file.h"
 #include "core/text.h"
 #include "toml/document.h"
 
 namespace fieldpipe::cli {
+namespace {
+
+constexpr std::size_t kMaxConfigurationBytes = std::size_t{1} << 20U;
+
+}  // namespace
 
 std::string environment_name(std::string_view tool, std::string_view option) {
   std::string name = fmt::format("{}_{}", tool, option);
@@ -32,7 +37,7 @@ class Parser {
     Level environment{ErrorCode::kConfig, {}};
     Level file{ErrorCode::kConfig, {}};
     if (auto done = read_command_line(arguments, command_line); !done) return done;
-    if (wants_text_only(command_line)) return store(command_line, command_line.given);
+    if (keep_text_only(command_line)) return store(command_line, command_line.given);
     read_environment(environment);
     if (auto done = read_configuration(command_line, environment, file); !done) return done;
     std::vector<std::string> spoken;
@@ -61,19 +66,24 @@ class Parser {
     std::vector<Given> given;
   };
 
-  [[nodiscard]] std::vector<std::string> names() const {
+  // What may have been meant: on the command line, or among the keys of a file.
+  [[nodiscard]] std::vector<std::string> names(bool keys) const {
     std::vector<std::string> all;
     for (const Option& option : table_.options()) {
-      if (!option.is_operand() && !option.hidden_) all.push_back(option.spelled());
+      if (option.is_operand() || option.hidden_ || (keys && option.command_line_only_)) continue;
+      all.push_back(option.spelled());
     }
     return all;
   }
 
-  // --help and --version answer whatever else is wrong around them.
-  static bool wants_text_only(const Level& command_line) {
-    return std::any_of(command_line.given.begin(), command_line.given.end(), [](const Given& given) {
+  // --help and --version answer whatever the values around them are, and so do without them.
+  static bool keep_text_only(Level& command_line) {
+    const auto is_text = [](const Given& given) {
       return given.option->name_ == "help" || given.option->name_ == "version" || given.option->name_ == "generate";
-    });
+    };
+    if (std::none_of(command_line.given.begin(), command_line.given.end(), is_text)) return false;
+    std::erase_if(command_line.given, [&](const Given& given) { return !is_text(given); });
+    return true;
   }
 
   Result<void> read_command_line(const std::vector<std::string>& arguments, Level& level) {
@@ -174,7 +184,7 @@ class Parser {
 
   [[nodiscard]] Result<void> unknown_option(std::string_view argument) const {
     const std::string_view name = argument.substr(0, argument.find('='));
-    const std::vector<std::string> known = names();
+    const std::vector<std::string> known = names(false);
     const auto near = name.starts_with("--") ? nearest(name, known) : std::nullopt;
     return fieldpipe::fail(ErrorCode::kUsage, fmt::format("{}: unknown option", printable(name)),
                            near ? fmt::format("did you mean {}?", *near) : "--help lists the options");
@@ -204,13 +214,11 @@ class Parser {
       }
     }
     for (const std::string& path : files) {
-      std::ifstream file(path, std::ios::binary);
-      if (!file) {
-        if (must_exist) return fieldpipe::fail(ErrorCode::kConfig, fmt::format("{}: cannot be read", path));
-        continue;
-      }
-      const std::string text(std::istreambuf_iterator<char>(file), {});
-      return read_settings(path, text, level);
+      // An implicit file that is there and cannot be read is not passed over: it may say how to keep a connection safe.
+      if (!must_exist && ::access(path.c_str(), F_OK) != 0) continue;
+      auto text = read_small_file(path, kMaxConfigurationBytes);
+      if (!text) return fieldpipe::fail(ErrorCode::kConfig, std::move(text).error().what);
+      return read_settings(path, *text, level);
     }
     return {};
   }
@@ -223,7 +231,7 @@ class Parser {
         return !option.command_line_only_ && option.name_ == setting.key;
       });
       if (known == table_.options().end()) {
-        const std::vector<std::string> all = names();
+        const std::vector<std::string> all = names(true);
         const auto near = nearest("--" + setting.key, all);
         return fieldpipe::fail(
             ErrorCode::kConfig, fmt::format("{}: line {}: {}: unknown key", path, setting.line, printable(setting.key)),

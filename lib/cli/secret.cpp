@@ -4,10 +4,9 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
-#include <cerrno>
 #include <cstdlib>
-#include <fstream>
-#include <system_error>
+
+#include "cli/small_file.h"
 
 namespace fieldpipe::cli {
 namespace {
@@ -15,20 +14,12 @@ namespace {
 constexpr std::size_t kMaxSecretBytes = std::size_t{64} * 1024;
 
 Result<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) {
-    return fail(errno == ENOENT ? ErrorCode::kNoInput : ErrorCode::kIo,
-                fmt::format("{}: {}", path, std::generic_category().message(errno)));
-  }
-  std::string text(kMaxSecretBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (file.bad()) return fail(ErrorCode::kIo, fmt::format("{}: cannot be read", path));
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (text.size() > kMaxSecretBytes) return fail(ErrorCode::kConfig, fmt::format("{}: longer than 64KiB", path));
-  if (text.ends_with('\n')) text.pop_back();
-  if (text.ends_with('\r')) text.pop_back();
-  if (text.empty()) return fail(ErrorCode::kConfig, fmt::format("{}: empty", path));
-  if (text.find('\0') != std::string::npos) return fail(ErrorCode::kConfig, fmt::format("{}: holds a NUL byte", path));
+  auto text = read_small_file(path, kMaxSecretBytes);
+  if (!text) return text;
+  if (text->ends_with('\n')) text->pop_back();
+  if (text->ends_with('\r')) text->pop_back();
+  if (text->empty()) return fail(ErrorCode::kConfig, fmt::format("{}: empty", path));
+  if (text->find('\0') != std::string::npos) return fail(ErrorCode::kConfig, fmt::format("{}: holds a NUL byte", path));
   return text;
 }
 

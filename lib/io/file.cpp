@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "core/text.h"
@@ -22,8 +23,9 @@ Result<std::string> read_file(const std::string& path, std::size_t max_bytes) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
   struct stat status {};
   if (!file || ::fstat(file.get(), &status) != 0) return tl::make_unexpected(system_error(path, errno));
-  // One byte more than a regular file has shows its end without another look.
-  std::string text(S_ISREG(status.st_mode) ? static_cast<std::size_t>(status.st_size) + 1 : kBlockBytes, '\0');
+  // One byte more than a regular file has shows its end without another look; one more than the limit is enough.
+  const std::size_t expected = S_ISREG(status.st_mode) ? static_cast<std::size_t>(status.st_size) : kBlockBytes;
+  std::string text(std::min(expected, max_bytes) + 1, '\0');
   std::size_t used = 0;
   for (;;) {
     const ssize_t count = ::read(file.get(), text.data() + used, text.size() - used);

@@ -30,7 +30,8 @@ Result<Input> Input::standard(bool allow_terminal) {
 
 Result<Input> Input::open(const std::string& path) {
   if (path == "-") return standard();
-  Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  // Without O_NONBLOCK a named pipe would hold us here until it has a writer, deaf to stop signals.
+  Descriptor file(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
   if (!file) return tl::make_unexpected(system_error(path, errno));
   const int fd = file.get();
   return Input(std::move(file), fd, path);
@@ -47,6 +48,7 @@ Result<void> Input::read_more() {
   do {
     count = ::read(fd_, buffer_.data() + end_, buffer_.size() - end_);
   } while (count < 0 && errno == EINTR);
+  if (count < 0 && errno == EAGAIN) return {};
   if (count < 0) {
     Error error = system_error(name_, errno);
     error.code = ErrorCode::kIo;

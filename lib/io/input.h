@@ -20,7 +20,8 @@ class Input {
   // terminal looks hung.
   static Result<Input> standard(bool allow_terminal = true);
 
-  // The file `path`, or standard input for "-". Fails with kNoInput when there is none.
+  // The file `path`, or standard input for "-". Does not wait for the writer of a named pipe: poll does. Fails with
+  // kNoInput when there is none.
   static Result<Input> open(const std::string& path);
 
   // What to call it in messages: the path, or "stdin".
@@ -36,8 +37,8 @@ class Input {
   // True once the source has said that nothing more comes. The window may still hold bytes.
   [[nodiscard]] bool at_end() const { return at_end_; }
 
-  // One read(2), which blocks unless the descriptor is ready. Grows the buffer when the window fills
-  // it, so a consumer that wants a limit checks the size of the window. Fails with kIo.
+  // One read(2). Where nothing is there yet it blocks, or changes nothing: so poll first. Grows the buffer when the
+  // window fills it, so a consumer that wants a limit checks the size of the window. Fails with kIo.
   Result<void> read_more();
 
  private:

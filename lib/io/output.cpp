@@ -10,11 +10,39 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 
 namespace fieldpipe::io {
 namespace {
+
+// Opens a device or a named pipe. The latter waits for its reader; nothing has been done yet that needs cleaning up, so
+// a stop signal, which Loop holds back, ends the process there as if there was no Loop.
+Descriptor open_special(const std::string& path) {
+  sigset_t stops;
+  sigset_t before;
+  sigemptyset(&stops);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&stops, signal);
+  pthread_sigmask(SIG_UNBLOCK, &stops, &before);
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
+  const int error_number = errno;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = error_number;
+  return file;
+}
+
+// Where a file of this name goes: links are followed, also to what does not exist yet, so that the file they name is
+// replaced and not the link.
+std::filesystem::path followed(std::filesystem::path path) {
+  std::error_code error;
+  while (std::filesystem::is_symlink(path, error)) {
+    const auto target = std::filesystem::read_symlink(path, error);
+    if (error) break;
+    path = path.parent_path() / target;
+  }
+  return path;
+}
 
 bool would_block(int error_number) { return error_number == EAGAIN || error_number == EWOULDBLOCK; }
 
@@ -60,8 +88,9 @@ Result<Output> Output::open(const std::string& path, bool binary) {
   if (path.empty() || path == "-") return standard(binary);
   struct stat status {};
   const bool exists = ::stat(path.c_str(), &status) == 0;
+  if (!exists && errno == ELOOP) return tl::make_unexpected(system_error(path, errno));
   if (exists && !S_ISREG(status.st_mode)) {
-    Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
+    Descriptor file = open_special(path);
     // Only after the open, which has to wait for the reader of a named pipe.
     if (!file || ::fcntl(file.get(), F_SETFL, O_NONBLOCK) != 0) return tl::make_unexpected(system_error(path, errno));
     const int fd = file.get();
@@ -69,10 +98,8 @@ Result<Output> Output::open(const std::string& path, bool binary) {
     output.never_blocks_ = true;
     return output;
   }
-  // A link is followed, so that the file it names is replaced and not the link.
-  std::error_code ignored;
-  const std::string target = exists ? std::filesystem::canonical(path, ignored).string() : path;
-  std::string temporary = (target.empty() ? path : target) + ".XXXXXX";
+  const std::string target = followed(path).string();
+  std::string temporary = target + ".XXXXXX";
   Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!file) {
     Error error = system_error(path, errno);
@@ -86,7 +113,7 @@ Result<Output> Output::open(const std::string& path, bool binary) {
   const mode_t mode = exists ? status.st_mode & 07777U : 0666U & ~mask;
   const int fd = file.get();
   if (::fchmod(fd, mode) != 0) return tl::make_unexpected(system_error(path, errno));
-  Output output(std::move(file), fd, target.empty() ? path : target);
+  Output output(std::move(file), fd, target);
   output.temporary_ = std::move(temporary);
   output.never_blocks_ = true;
   return output;
@@ -111,32 +138,33 @@ Result<std::size_t> Output::write_some(const char* data, std::size_t size) {
 }
 
 Result<void> Output::flush(Loop& loop) {
+  Result<void> written;
+  if (!failed_) written = write_all(loop);
+  failed_ = failed_ || !written;
+  buffer_.clear();
+  return written;
+}
+
+Result<void> Output::write_all(Loop& loop) {
   std::size_t done = 0;
   bool may_write = never_blocks_;
   while (done < buffer_.size()) {
     if (!may_write) {
       loop.watch(fd_, POLLOUT);
-      if (auto waited = loop.wait(std::nullopt); !waited) {
-        buffer_.erase(0, done);
-        return fail(std::move(waited));
-      }
+      if (auto waited = loop.wait(std::nullopt); !waited) return waited;
       if (!loop.ready(fd_, POLLOUT)) continue;
     }
     auto written = write_some(buffer_.data() + done, buffer_.size() - done);
-    if (!written) {
-      buffer_.clear();
-      return fail(std::move(written));
-    }
+    if (!written) return fail(std::move(written));
     done += *written;
     may_write = never_blocks_ && *written > 0;
   }
-  buffer_.clear();
   return {};
 }
 
 Result<void> Output::finish(Loop& loop) {
   if (auto flushed = flush(loop); !flushed) return flushed;
-  if (!temporary_.empty()) {
+  if (!temporary_.empty() && !failed_) {
     if (::fsync(fd_) != 0) return tl::make_unexpected(system_error(name_, errno));
     if (auto closed = owned_.close(); !closed) return tl::make_unexpected(std::move(closed).error().in(name_));
     if (::rename(temporary_.c_str(), name_.c_str()) != 0) return tl::make_unexpected(system_error(name_, errno));

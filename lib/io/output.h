@@ -39,7 +39,8 @@ class Output {
   [[nodiscard]] bool full() const { return buffer_.size() >= kBlockBytes; }
 
   // Writes all that was appended and waits for the reader where it must; `loop` bounds that after a
-  // stop signal. Fails with kReaderGone, kIo, or kUnavailable when the stop time limit passed.
+  // stop signal. Fails with kReaderGone, kIo, or kUnavailable when the stop time limit passed, and
+  // does so once: from then on all that is appended is dropped, and no file appears.
   Result<void> flush(Loop& loop);
 
   // Flushes, and makes a file durable and visible under its name. Nothing may be appended afterwards.
@@ -50,6 +51,7 @@ class Output {
 
  private:
   Output(Descriptor owned, int fd, std::string name);
+  Result<void> write_all(Loop& loop);
   Result<std::size_t> write_some(const char* data, std::size_t size);
 
   Descriptor owned_;
@@ -57,6 +59,7 @@ class Output {
   std::string name_;
   std::string temporary_;      // path to rename from; empty where there is nothing to rename
   bool never_blocks_ = false;  // a regular file, or a descriptor of our own that does not wait
+  bool failed_ = false;        // a part is missing, so what follows would be misread
   std::string buffer_;
 };
 

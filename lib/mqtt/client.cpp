@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "mqtt/client.h"
 
+#include <fmt/format.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <netinet/in.h>
@@ -21,8 +22,6 @@
 #include <system_error>
 #include <thread>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "core/text.h"
 #include "mqtt/backoff.h"
@@ -166,8 +165,12 @@ struct Client::State {
 };
 
 Result<void> Client::State::configure(bool with_trace) {
-  // Never undone: other users in the process may live longer.
-  [[maybe_unused]] static const int initialised = mosquitto_lib_init();
+  // Never undone, also not by OpenSSL when the process ends: a helper thread may be in the middle of a TLS connection
+  // then, and would find its tables freed.
+  [[maybe_unused]] static const int initialised = [] {
+    OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
+    return mosquitto_lib_init();
+  }();
   if (!connection.clean && connection.client_id.empty()) {
     return fail(ErrorCode::kUsage, "a session to come back to needs a client id", "-i, --id");
   }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "mqtt/options.h"
 
+#include <fmt/format.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <limits>
 #include <utility>
-
-#include <fmt/format.h>
 
 #include "cli/secret.h"
 #include "core/text.h"
@@ -204,6 +204,10 @@ Result<Connection> connection(const ConnectionOptions& options) {
   bool with_tls =
       !tls.cafile.empty() || !tls.capath.empty() || !tls.cert.empty() || options.system_authorities || tls.insecure;
   if (auto located = locate(options, to, with_tls); !located) return fail(std::move(located));
+  if (to.port == 0 && to.host.size() >= sizeof(sockaddr_un::sun_path)) {
+    return fail(ErrorCode::kUsage, fmt::format("path of a unix socket of {} bytes, the system takes at most {}",
+                                               to.host.size(), sizeof(sockaddr_un::sun_path) - 1));
+  }
   if (with_tls) {
     if (to.port == 0) return fail(ErrorCode::kUsage, "TLS options do not go together with a unix socket");
     to.tls = tls;

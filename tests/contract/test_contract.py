@@ -214,7 +214,8 @@ class Filters(Contract):
     def test_a_full_disk(self):
         for tool, arguments, record, _ in self.each():
             with open("/dev/full", "wb") as full:
-                self.outcome(run(tool, *arguments, stdin=record, stdout=full), 74, None, "stdout: No space left on device")
+                result = run(tool, *arguments, stdin=record * 20000, stdout=full)
+                self.assertEqual((result.returncode, result.stderr), (74, f"{tool}: stdout: No space left on device\n".encode()))
 
     def test_closed_standard_streams(self):
         for tool, arguments, record, _ in self.each():
@@ -245,6 +246,22 @@ class Filters(Contract):
                 process.send_signal(number)
                 self.assertEqual(process.wait(TIMEOUT), -number)
                 self.assertEqual(process.stderr.read(), b"")
+
+    def test_a_stop_signal_while_a_named_pipe_has_no_other_end(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            pipe = Path(scratch, "pipe")
+            os.mkfifo(pipe)
+            for tool, arguments, record, _ in self.each():
+                for more in ([pipe], ["-o", pipe]):
+                    process = self.start(tool, [*arguments, *more], stdin=subprocess.DEVNULL)
+                    self.waits(process)
+                    process.send_signal(signal.SIGTERM)
+                    self.assertEqual(process.wait(TIMEOUT), -signal.SIGTERM)
+
+    def waits(self, process):
+        """Waits until the process sleeps in a system call."""
+        while Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "S":
+            select.select([], [], [], 0.005)
 
     def test_a_stop_signal_while_the_reader_sleeps(self):
         for tool, arguments, record, _ in self.each():

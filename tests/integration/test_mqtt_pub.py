@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import re
 import select
 import signal
 import ssl
@@ -344,6 +345,20 @@ class Scripted(unittest.TestCase):
             result = pub("--broker", broker.url, "-t", "a", stdin=b"1\n2\n3\n4\n")
             self.assertEqual(result.returncode, 69)
             self.assertEqual(result.stderr, b"mqtt-pub: record 3: refused by the broker: payload format invalid (0x99)\n")
+
+    def test_a_refused_topic_of_one_envelope_says_nothing_about_the_next(self):
+        """Nor does a topic in the surroundings, which envelopes do not use."""
+        def script(wire, _):
+            wire.accept()
+            for reason in (0x87, 0, 0x87, 0):
+                wire.acknowledge(wire.expect(peers.PUBLISH).packet_id, reason)
+            wire.expect(peers.DISCONNECT)
+        records = b"".join(b'{"topic":"%d","payload":"x"}\n' % i for i in range(4))
+        with FakeBroker(script) as broker:
+            result = pub("--broker", broker.url, "--from", "envelope", "-M", "1", stdin=records,
+                         env=tools.environment(MQTT_PUB_TOPIC="not/used"))
+            self.assertEqual(result.returncode, 69)
+            self.assertEqual(re.findall(r"record (\d)", result.stderr.decode()), ["1", "3"])
 
     def test_never_acknowledged_ends_at_the_deadline(self):
         def script(wire, _):

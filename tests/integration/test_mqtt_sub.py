@@ -255,6 +255,7 @@ class Ends(unittest.TestCase):
                                    (("-t", "a", "-F", "%z"), "'%z' is not known"),
                                    (("-t", "a", "-F", "%p", "--to", "hex"), "cannot go together"),
                                    (("-t", "a", "-v", "--to", "frames"), "--show-topic"),
+                                   (("-t", "a", "--unix", "/" + "x" * 107), "path of a unix socket of 108 bytes, the system takes at most 107"),
                                    (("-t", "a", "-c"), "needs a client id")):
             result = sub(*arguments)
             self.assertEqual(result.returncode, 64)
@@ -342,6 +343,15 @@ class Scripted(unittest.TestCase):
                 result = sub("-L", f"mqtts://localhost:{broker.port}/a", "--cafile", authority.ca, "-C", "900", "-W", "30")
                 self.assertEqual((result.returncode, result.stderr), (0, b""))
                 self.assertEqual(result.stdout, b"".join(b"%d\n" % i for i in range(900)))
+
+    def test_a_time_limit_in_the_middle_of_connecting(self):
+        """The thread that connects is left behind, and the end of the process must not take from it what it uses."""
+        with tempfile.TemporaryDirectory() as folder:
+            authority = peers.Authority(folder)
+            with Broker(f"cafile {authority.ca}", f"certfile {authority.server[0]}", f"keyfile {authority.server[1]}") as broker:
+                for step in range(100):
+                    result = sub("-L", f"mqtts://localhost:{broker.port}/a", "--cafile", authority.ca, "-W", f"{step % 25 * 0.4:.1f}ms")
+                    self.assertIn((result.returncode, result.stderr), ((0, b""), (75, b"mqtt-sub: no connection in time\n")))
 
     def test_count_announces_the_receive_maximum(self):
         def script(wire, _):

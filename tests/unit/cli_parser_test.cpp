@@ -25,6 +25,7 @@ struct Options {
   std::string url;
   std::string config;
   std::string once;
+  bool help = false;
   std::vector<std::string> files;
 };
 
@@ -38,6 +39,8 @@ class Scratch {
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   ~Scratch() { std::filesystem::remove_all(path_); }
+
+  [[nodiscard]] std::string folder() const { return path_.string(); }
 
   [[nodiscard]] std::string file(const std::string& name, const std::string& text) const {
     std::ofstream(path_ / name) << text;
@@ -66,6 +69,7 @@ Result<Options> parsed(const Call& call) {
   table.text("broker", "URL", options.url, "where").part_of("broker", "url");
   table.text("config", "FILE", options.config, "settings");
   table.text("once", "TEXT", options.once, "said once").command_line_only();
+  table.flag("help", options.help, "all of this").command_line_only();
   table.operands("FILE", options.files, "inputs");
   const auto environment = [&](const std::string& name) -> std::optional<std::string> {
     const auto found = call.environment.find(name);
@@ -183,6 +187,23 @@ TEST_CASE("what is not known is named, with what may have been meant") {
         "--name: needs a value: NAME");
 }
 
+TEST_CASE("help is given whatever the values around it are") {
+  CHECK(parsed({.arguments = {"--port", "x", "--help"}, .environment = {{"A_TOOL_PORT", "x"}}, .files = {}}));
+  CHECK_FALSE(parsed({.arguments = {"--port", "x"}, .environment = {}, .files = {}}));
+}
+
+TEST_CASE("a configuration file that is there but cannot be read is not passed over") {
+  const Scratch scratch;
+  const std::string folder = scratch.folder();
+  CHECK(refusal({.arguments = {}, .environment = {}, .files = {folder}}, ErrorCode::kConfig) ==
+        folder + ": Is a directory");
+  CHECK(refusal({.arguments = {"--config", folder}, .environment = {}, .files = {}}, ErrorCode::kConfig) ==
+        folder + ": Is a directory");
+  CHECK(refusal({.arguments = {"--config", "/dev/zero"}, .environment = {}, .files = {}}, ErrorCode::kConfig) ==
+        "/dev/zero: longer than 1MiB");
+  CHECK(parsed({.arguments = {}, .environment = {}, .files = {folder + "/none"}}));
+}
+
 TEST_CASE("a wrong variable or file is a matter of configuration") {
   const Scratch scratch;
   CHECK(refusal({.arguments = {}, .environment = {{"A_TOOL_PORT", "x"}}, .files = {}}, ErrorCode::kConfig) ==
@@ -194,8 +215,8 @@ TEST_CASE("a wrong variable or file is a matter of configuration") {
   CHECK(refusal({.arguments = {}, .environment = {}, .files = {value}}, ErrorCode::kConfig) ==
         value + ": line 1: port: 'x' is not a whole number from 0 to 65535");
   const std::string line_only = scratch.file("once.toml", "once = \"x\"\n");
-  CHECK(refusal({.arguments = {}, .environment = {}, .files = {line_only}}, ErrorCode::kConfig)
-            .starts_with(line_only + ": line 1: once: unknown key"));
+  CHECK(refusal({.arguments = {}, .environment = {}, .files = {line_only}}, ErrorCode::kConfig) ==
+        line_only + ": line 1: once: unknown key | keys are the long option names");
   const std::string broken = scratch.file("broken.toml", "name = \n");
   CHECK(refusal({.arguments = {}, .environment = {}, .files = {broken}}, ErrorCode::kConfig)
             .starts_with(broken + ": line 1: "));

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -54,6 +56,30 @@ TEST_CASE("a window grows for a consumer that takes nothing") {
   REQUIRE(writer.close());
   REQUIRE(in->read_more());
   CHECK(in->at_end());
+}
+
+TEST_CASE("a named pipe is opened without waiting for its writer, and has not ended before there was one") {
+  std::string folder = "/tmp/fieldpipe.XXXXXX";
+  REQUIRE(::mkdtemp(folder.data()) != nullptr);
+  const std::string path = folder + "/pipe";
+  REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
+  auto in = io::Input::open(path);
+  REQUIRE(in);
+  pollfd waiting{.fd = in->descriptor(), .events = POLLIN, .revents = 0};
+  CHECK(::poll(&waiting, 1, 0) == 0);
+  io::Descriptor writer(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  // Nothing there yet is not the end, as with a stdin that another process has set to O_NONBLOCK.
+  REQUIRE(in->read_more());
+  CHECK_FALSE(in->at_end());
+  CHECK(in->window().empty());
+  REQUIRE(::write(writer.get(), "x", 1) == 1);
+  REQUIRE(in->read_more());
+  CHECK(as_text(in->window()) == "x");
+  REQUIRE(writer.close());
+  REQUIRE(in->read_more());
+  CHECK(in->at_end());
+  ::unlink(path.c_str());
+  ::rmdir(folder.c_str());
 }
 
 TEST_CASE("an input that cannot be opened or read says why") {

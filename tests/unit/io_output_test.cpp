@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <pty.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -196,6 +197,50 @@ TEST_CASE("stdout takes everything, whatever it is") {
   const io::Descriptor file(::open((scratch / "out").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600));
   CHECK(with_stdout(file.get(), [&] { return write_stdout(text); }) == 0);
   CHECK(content(scratch / "out") == text);
+}
+
+TEST_CASE("after a failed write nothing follows, and no file appears") {
+  const Scratch scratch;
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{.rlim_cur = 100'000, .rlim_max = 100'000};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+    auto loop = io::Loop::create(10s);
+    auto out = io::Output::open(scratch / "out", true);
+    if (!loop || !out) ::_exit(100);
+    out->buffer() = std::string(100'001, 'x');
+    const auto flushed = out->flush(*loop);
+    if (flushed || flushed.error().code != ErrorCode::kIo) ::_exit(101);
+    out->buffer() = "y";
+    // It has been told already.
+    const auto finished = out->finish(*loop);
+    out = fail(ErrorCode::kBug, "closed");
+    ::_exit(finished ? 0 : 102);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  CHECK(scratch.entries() == 0);
+}
+
+TEST_CASE("a link to a file that is not there yet leads to it, one to itself is refused") {
+  const Scratch scratch;
+  auto loop = io::Loop::create(10s);
+  std::filesystem::create_directory(scratch / "folder");
+  std::filesystem::create_symlink("folder/new", scratch / "link");
+  std::filesystem::create_symlink("link", scratch / "link to it");
+  auto out = io::Output::open(scratch / "link to it", true);
+  REQUIRE(out);
+  out->buffer() += "x";
+  REQUIRE(out->finish(*loop));
+  CHECK(content(scratch / "folder/new") == "x");
+  CHECK(std::filesystem::is_symlink(scratch / "link"));
+  std::filesystem::create_symlink("circle", scratch / "circle");
+  const auto refused = io::Output::open(scratch / "circle", true);
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().code == ErrorCode::kIo);
 }
 
 TEST_CASE("a reader that is slow is waited for") {

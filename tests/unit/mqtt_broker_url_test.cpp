@@ -50,6 +50,10 @@ TEST_CASE("a password in a URL is refused and not repeated") {
   REQUIRE_FALSE(url.has_value());
   CHECK(url.error().what == "a password in the URL would be visible to every user of this machine");
   CHECK(url.error().hint == "--password-file");
+  check_refused("mqtt://me:gehe/im@broker", "a password in the URL would be visible to every user of this machine");
+  check_refused("http://me:geheim@broker", "'...@broker' is no broker URL");
+  check_refused("mqtt:me:geheim@broker", "'...@broker' is no broker URL");
+  check_refused("mqtts://me@", "'...@' has no host");
 }
 
 }  // namespace
