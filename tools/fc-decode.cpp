@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // fc-decode: FlexConnect messages and CAN logs to frames, signals and points.
-#include <fmt/format.h>
-
 #include <string>
 #include <utility>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "can/database_text.h"
 #include "can/frame_text.h"

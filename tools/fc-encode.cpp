@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // fc-encode: CAN frames and points to FlexConnect messages.
-#include <fmt/format.h>
-
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "can/options.h"
 #include "cli/run.h"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "can/database_text.h"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <string_view>
+
+#include <fmt/format.h>
 
 #include "can/decimal.h"
 #include "json/writer.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "can/databases.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 namespace fieldpipe::can {
 namespace {

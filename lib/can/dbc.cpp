@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "can/dbc.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -10,6 +8,8 @@
 #include <limits>
 #include <unordered_map>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "can/candump.h"
 #include "can/decimal.h"

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 #include "can/decimal.h"
 
-#include <fmt/compile.h>
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <charconv>
 #include <cstring>
 #include <limits>
+
+#include <fmt/compile.h>
+#include <fmt/format.h>
 
 #include "core/text.h"
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "can/frame_text.h"
 
-#include <fmt/compile.h>
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
+
+#include <fmt/compile.h>
+#include <fmt/format.h>
 
 #include "can/candump.h"
 #include "can/j1939.h"

@@ -51,11 +51,11 @@ enum class FrameFormat : std::uint8_t {
 
 struct FrameWriterOptions {
   FrameFormat format = FrameFormat::kNdjson;
-  bool flat = false;              // NDJSON: a line for each signal
-  bool choices = false;           // NDJSON: texts of values beside the numbers
-  bool units = false;             // NDJSON: units beside the numbers
-  bool unknown = false;           // frames that no database knows, as raw lines
-  bool source_address = false;    // NDJSON and line protocol: that of J1939
+  bool flat = false;                // NDJSON: a line for each signal
+  bool choices = false;             // NDJSON: texts of values beside the numbers
+  bool units = false;               // NDJSON: units beside the numbers
+  bool unknown = false;             // frames that no database knows, as raw lines
+  bool source_address = false;      // NDJSON and line protocol: that of J1939
   std::vector<std::string> only{};  // MESSAGE or MESSAGE.SIGNAL; empty: all
 };
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "can/options.h"
 
-#include <fmt/format.h>
-
 #include <ctime>
 
+#include <fmt/format.h>
+
+#include "cli/file.h"
 #include "core/clock.h"
 #include "core/text.h"
-#include "io/file.h"
 
 namespace fieldpipe::can {
 namespace {
@@ -110,7 +110,7 @@ Result<Databases> open_databases(const DatabaseOptions& options, cli::Report& re
   Databases databases(options.j1939);
   for (const std::string& text : options.files) {
     auto [bus, path] = split_bus(text);
-    auto content = io::read_file(path, kMaxDbcBytes);
+    auto content = cli::read_file(path, kMaxDbcBytes, ErrorCode::kBadData);
     if (!content) return fail(std::move(content));
     auto database = parse_dbc(*std::move(content));
     if (!database) return tl::make_unexpected(std::move(database).error().in(path));
@@ -143,7 +143,8 @@ void report_writer(const FrameWriter& writer, cli::Report& report) {
   if (const auto n = writer.unknown_frames(); n > 0) {
     report.warn(fmt::format("{} not printed, which no database knows; --unknown prints them", frames(n)));
   }
-  if (const auto n = writer.partial_frames(); n > 0) report.warn(fmt::format("{} gave only a part of their signals", frames(n)));
+  if (const auto n = writer.partial_frames(); n > 0)
+    report.warn(fmt::format("{} gave only a part of their signals", frames(n)));
 }
 
 void declare(cli::OptionTable& table, SelectionOptions& options) {
@@ -166,7 +167,7 @@ Result<Sampler> open_sampler(const SelectionOptions& options, const Databases& d
   for (const std::string& text : options.select) {
     std::vector<SelectRule> rules;
     if (text.starts_with('@')) {
-      auto content = io::read_file(text.substr(1), kMaxSelectionBytes);
+      auto content = cli::read_file(text.substr(1), kMaxSelectionBytes, ErrorCode::kBadData);
       if (!content) return fail(std::move(content));
       auto list = parse_select_list(*content);
       if (!list) return tl::make_unexpected(std::move(list).error().in(text.substr(1)));

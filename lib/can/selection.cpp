@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "can/selection.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <tuple>
+
+#include <fmt/format.h>
 
 #include "can/decimal.h"
 #include "core/bytes.h"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "cli/generate.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <optional>
+
+#include <fmt/format.h>
 
 namespace fieldpipe::cli {
 namespace {

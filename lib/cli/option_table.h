@@ -3,8 +3,6 @@
 // come from it.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <chrono>
 #include <concepts>
 #include <cstdint>
@@ -17,6 +15,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "core/result.h"
 #include "core/text.h"

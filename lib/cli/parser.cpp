@@ -3,11 +3,12 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <map>
 
-#include "cli/small_file.h"
+#include <CLI/CLI.hpp>
+
+#include "cli/file.h"
 #include "core/text.h"
 #include "toml/document.h"
 
@@ -216,7 +217,7 @@ class Parser {
     for (const std::string& path : files) {
       // An implicit file that is there and cannot be read is not passed over: it may say how to keep a connection safe.
       if (!must_exist && ::access(path.c_str(), F_OK) != 0) continue;
-      auto text = read_small_file(path, kMaxConfigurationBytes);
+      auto text = read_file(path, kMaxConfigurationBytes, ErrorCode::kConfig);
       if (!text) return fieldpipe::fail(ErrorCode::kConfig, std::move(text).error().what);
       return read_settings(path, *text, level);
     }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "cli/report.h"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <csignal>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "core/text.h"
 

@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: MIT
 #include "cli/secret.h"
 
-#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <cstdlib>
 
-#include "cli/small_file.h"
+#include <fmt/format.h>
+
+#include "cli/file.h"
 
 namespace fieldpipe::cli {
 namespace {
 
 constexpr std::size_t kMaxSecretBytes = std::size_t{64} * 1024;
 
-Result<std::string> read_file(const std::string& path) {
-  auto text = read_small_file(path, kMaxSecretBytes);
+Result<std::string> read_secret_file(const std::string& path) {
+  auto text = read_file(path, kMaxSecretBytes, ErrorCode::kConfig);
   if (!text) return text;
   if (text->ends_with('\n')) text->pop_back();
   if (text->ends_with('\r')) text->pop_back();
@@ -27,7 +28,7 @@ Result<std::string> read_file(const std::string& path) {
 
 Result<std::optional<std::string>> read_secret(const SecretSource& source) {
   if (!source.path.empty()) {
-    auto text = read_file(source.path);
+    auto text = read_secret_file(source.path);
     if (!text) return tl::make_unexpected(std::move(text).error().in("--" + source.option));
     return std::optional<std::string>(*std::move(text));
   }
@@ -36,7 +37,7 @@ Result<std::optional<std::string>> read_secret(const SecretSource& source) {
     const std::string path = fmt::format("{}/{}", directory, source.credential);
     struct stat status {};
     if (::stat(path.c_str(), &status) == 0) {
-      auto text = read_file(path);
+      auto text = read_secret_file(path);
       if (!text) return fail(std::move(text));
       return std::optional<std::string>(*std::move(text));
     }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "core/text.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <limits>
+
+#include <fmt/format.h>
 
 namespace fieldpipe {
 namespace {

@@ -2,12 +2,12 @@
 // When a FlexConnect message ends and the next begins: one rule for binary and JSON messages.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "core/result.h"
 

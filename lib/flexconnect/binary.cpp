@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "flexconnect/binary.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <limits>
+
+#include <fmt/format.h>
 
 namespace fieldpipe::flexconnect {
 namespace {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "flexconnect/json_message.h"
 
-#include <fmt/format.h>
-
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "flexconnect/binary.h"
 #include "json/writer.h"

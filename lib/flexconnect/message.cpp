@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "flexconnect/message.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "core/text.h"
 #include "gzip/inflate.h"

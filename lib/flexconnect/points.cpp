@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "flexconnect/points.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "core/text.h"
 #include "json/writer.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "flexconnect/stream_decoder.h"
 
-#include <fmt/format.h>
-
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "core/text.h"
 #include "flexconnect/message.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "flexconnect/text_decoder.h"
 
-#include <fmt/format.h>
-
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "json/writer.h"
 

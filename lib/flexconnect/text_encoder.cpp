@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "flexconnect/text_encoder.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include <fmt/format.h>
 
 #include "core/text.h"
 #include "json/writer.h"
@@ -125,8 +125,9 @@ Result<void> TextEncoder::take_point(std::string_view line) {
     return point_faults_.add(cutter_.lines(),
                              error.offset ? fmt::format("{}: at byte {}", error.what, *error.offset) : error.what);
   }
+  if (point_.fields.empty()) return point_faults_.add(cutter_.lines(), "a point without fields");
   if (!point_.device_id && options_.defaults.device_id.empty()) {
-    return at_line({ErrorCode::kUsage, "a point without device_id, and no --device-id", {}, std::nullopt});
+    return point_faults_.add(cutter_.lines(), "a point without device_id, and no --device-id");
   }
   auto& json = std::get<JsonBatch>(batch_);
   json.encoder.render(point_, point_text_);

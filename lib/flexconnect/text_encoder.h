@@ -64,7 +64,7 @@ struct TextEncoderCounts {
   std::uint64_t xl = 0;
   std::uint64_t unknown = 0;  // frames that no database knows, where fields are named by them
   std::uint64_t partial = 0;  // frames of which a part of the signals could not be told
-  std::string shared_bus;      // says which two interfaces have one number; empty: none
+  std::string shared_bus;     // says which two interfaces have one number; empty: none
   // Frames of interfaces without a bus number, by name. The names of a hostile log must not fill the memory, so that
   // those beyond the first few are counted under the empty name.
   std::map<std::string, std::uint64_t, std::less<>> unmapped;

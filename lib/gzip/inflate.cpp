@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "gzip/inflate.h"
 
-#include <fmt/format.h>
-#include <zlib.h>
-
 #include <algorithm>
 #include <limits>
 #include <memory>
+
+#include <fmt/format.h>
+#include <zlib.h>
 
 #include "core/text.h"
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "io/descriptor.h"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <system_error>
+
+#include <fmt/format.h>
 
 namespace fieldpipe::io {
 

@@ -2,13 +2,14 @@
 #include "io/input.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
+
+#include <fmt/format.h>
 
 namespace fieldpipe::io {
 namespace {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "io/loop.h"
 
-#include <fmt/format.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -9,6 +8,8 @@
 #include <cerrno>
 #include <csignal>
 #include <limits>
+
+#include <fmt/format.h>
 
 #include "core/text.h"
 

@@ -42,6 +42,9 @@ class Loop {
   // The signal that asked the process to stop, if any has.
   [[nodiscard]] std::optional<int> stop_signal() const { return stop_signal_; }
 
+  // When waiting ends for good; means something only after a stop signal.
+  [[nodiscard]] MonotonicTime stop_deadline() const { return stop_deadline_; }
+
   // Whether USR1 has arrived since the last call.
   bool take_report_request();
 

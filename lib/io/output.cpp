@@ -2,7 +2,6 @@
 #include "io/output.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <limits.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,6 +12,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+
+#include <fmt/format.h>
 
 namespace fieldpipe::io {
 namespace {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "json/reader.h"
 
-#include <fmt/format.h>
-#include <simdjson.h>
-
 #include <array>
 #include <charconv>
 #include <optional>
 #include <utility>
+
+#include <fmt/format.h>
+#include <simdjson.h>
 
 #include "core/text.h"
 

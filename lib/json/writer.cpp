@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "json/writer.h"
 
-#include <fmt/compile.h>
-
 #include <array>
 #include <cassert>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+
+#include <fmt/compile.h>
 
 #include "core/bytes.h"
 #include "core/text.h"

@@ -2,11 +2,11 @@
 // Writing JSON texts (RFC 8259): each function appends one value to a string. The caller writes the punctuation.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <concepts>
 #include <string>
 #include <string_view>
+
+#include <fmt/format.h>
 
 namespace fieldpipe::json {
 

@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "mqtt/client.h"
 
-#include <fmt/format.h>
-#include <mosquitto.h>
-#include <mqtt_protocol.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/ssl.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -22,6 +18,11 @@
 #include <system_error>
 #include <thread>
 #include <utility>
+
+#include <fmt/format.h>
+#include <mosquitto.h>
+#include <mqtt_protocol.h>
+#include <openssl/ssl.h>
 
 #include "core/text.h"
 #include "mqtt/backoff.h"

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "mqtt/options.h"
 
-#include <fmt/format.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <limits>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "cli/secret.h"
 #include "core/text.h"

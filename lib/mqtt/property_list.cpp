@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "mqtt/property_list.h"
 
-#include <mosquitto.h>
-#include <mqtt_protocol.h>
-
 #include <cstdlib>
 #include <string>
 
 #include <fmt/format.h>
+#include <mosquitto.h>
+#include <mqtt_protocol.h>
 
 #include "core/text.h"
 

@@ -17,6 +17,13 @@ constexpr std::uint64_t kMostOpenRecords = 60000;
 // A record over which the broker closes this often will not be taken the next time either.
 constexpr std::uint64_t kMostCloses = 3;
 
+// A close after a longer time than this has another reason than the record sent first.
+constexpr std::chrono::seconds kPromptly{10};
+
+// A stop signal often goes to a whole pipeline: what its other end still hands over on its way out is not to be lost,
+// but an input that does not end must not hold the end up.
+constexpr std::chrono::seconds kInputAfterStop{1};
+
 // Refusals that are reported one by one; the rest is counted.
 constexpr std::uint64_t kMostReports = 10;
 
@@ -59,10 +66,15 @@ Result<void> Publisher::turn(io::Loop& loop, Source& source) {
   if (wants_input && !source_is_dry_) wake = std::min(wake, pace_.next());
   if (wants_input && source.ready_at()) wake = std::min(wake, *source.ready_at());
   if (settings_.deadline) wake = std::min(wake, *settings_.deadline);
+  if (reading_ && input_ends_) wake = std::min(wake, *input_ends_);
   client_.watch(loop);
   if (wants_input && source_is_dry_) loop.watch(source.descriptor(), POLLIN);
   if (auto waited = loop.wait(wake); !waited) return waited;
-  if (loop.stop_signal()) reading_ = false;
+  if (loop.stop_signal() && !input_ends_) {
+    const MonotonicTime now = monotonic_now();
+    input_ends_ = now + std::min<MonotonicTime::duration>(kInputAfterStop, (loop.stop_deadline() - now) / 2);
+  }
+  if (input_ends_ && monotonic_now() >= *input_ends_) reading_ = false;
   if (wants_input && source_is_dry_ && loop.ready(source.descriptor(), POLLIN)) {
     if (auto read = source.read_more(); !read) {
       source_error_ = std::move(read).error();
@@ -161,6 +173,7 @@ void Publisher::refuse(std::uint64_t record, Error error) {
 // Looks whether the connection broke since the last turn, and what that means for what was under way.
 Result<void> Publisher::note_connection() {
   const bool was_connected = std::exchange(was_connected_, client_.connected());
+  if (!was_connected && was_connected_) connected_since_ = monotonic_now();
   if (!was_connected && was_connected_ && client_.connections() == 1) report_.say("connected");
   if (!was_connected || was_connected_) return {};
   doubt_handed_over();
@@ -172,6 +185,7 @@ Result<void> Publisher::note_connection() {
   });
   if (pending_.empty()) return {};
   const Pending& oldest = pending_.front();
+  if (monotonic_now() - connected_since_ > kPromptly) closes_ = 0;
   closes_ = oldest.record == std::exchange(oldest_, oldest.record) ? closes_ + 1 : 1;
   if (closes_ < kMostCloses) return {};
   return fail(ErrorCode::kRefused, fmt::format("record {}: the broker closed the connection {} times over its {} bytes",

@@ -76,6 +76,8 @@ class Publisher {
   bool source_is_dry_ = false;  // nothing to publish without waiting for the source
   std::optional<Error> source_error_;
   bool was_connected_ = false;
+  MonotonicTime connected_since_{};
+  std::optional<MonotonicTime> input_ends_;  // after a stop signal
 
   std::uint64_t read_ = 0;
   std::uint64_t published_ = 0;

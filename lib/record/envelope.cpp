@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "record/envelope.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <concepts>
 #include <iterator>
 #include <limits>
+
+#include <fmt/format.h>
 
 #include "core/bytes.h"
 #include "core/text.h"

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "record/framing.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 #include <limits>
+
+#include <fmt/format.h>
 
 #include "core/text.h"
 

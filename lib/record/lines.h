@@ -2,14 +2,14 @@
 // Text that comes in pieces as whole lines, and an account of those that were no good.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "core/result.h"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "toml/document.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "core/text.h"
 

@@ -388,7 +388,8 @@ class Subscriber:
             elif found[0] == PUBLISH:
                 message = Message(found[1], found[2], 4)
                 if message.qos:
-                    self.wire.acknowledge(message.packet_id)
+                    with contextlib.suppress(ConnectionError):  # a broker that died
+                        self.wire.acknowledge(message.packet_id)
                 self.messages.append(message)
 
     def wait(self, count, timeout=TIMEOUT):

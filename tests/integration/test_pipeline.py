@@ -2,12 +2,15 @@
 """The whole pipeline: a CAN log through fc-encode, mqtt-pub, a broker, mqtt-sub and fc-decode, and what happens when a
 part of it dies. ./run prove does it with a million frames and more kills."""
 
+import array
 import collections
+import fcntl
 import os
 import random
 import signal
 import subprocess
 import tempfile
+import termios
 import unittest
 from pathlib import Path
 
@@ -141,6 +144,25 @@ class Pipeline(Folder):
         self.assert_all(seen, FRAMES)
         duplicates = sum(seen.values()) - FRAMES
         print(f"{restarts} restarts: {FRAMES} frames, none missing, {duplicates} repeated")
+
+    def test_an_interrupted_pipeline_delivers_its_tail(self):
+        """^C reaches all of it at once; what fc-encode still holds must get past mqtt-pub."""
+        log = self.folder / "log"
+        counter_log(log, 5)
+        with Broker() as broker, Subscriber(broker, "fc") as subscriber:
+            encoder, publisher = self.publish(broker, None, encode=("--interval", "1h"))
+            encoder.stdin.write(log.read_bytes())
+            encoder.stdin.flush()
+            wait_for(lambda: broker.log().count("New client connected") == 2, "the publisher", 10)
+            left = array.array("i", [1])
+            wait_for(lambda: fcntl.ioctl(encoder.stdin, termios.FIONREAD, left) == 0 and not left[0], "fc-encode", 10)
+            publisher.send_signal(signal.SIGINT)
+            encoder.send_signal(signal.SIGINT)
+            self.assertEqual((encoder.wait(TIMEOUT), publisher.wait(TIMEOUT)), (-signal.SIGINT, -signal.SIGINT))
+            self.assertEqual(publisher.stderr.read(), b"")
+            encoder.stdin.close()
+            (self.folder / "got").write_bytes(b"".join(frame(message.payload) for message in subscriber.wait(1, 10)))
+        self.assertEqual(counters(self.folder / "got"), list(range(5)))
 
     def test_killed_broker_gets_again_what_it_had_not_acknowledged(self):
         count = 50_000 if PROVE else 5_000  # below the 65,535 packet ids, which here number the messages

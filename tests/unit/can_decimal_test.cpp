@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include <doctest/doctest.h>
-
 #include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <random>
 #include <string>
+
+#include <doctest/doctest.h>
 
 #include "can/decimal.h"
 

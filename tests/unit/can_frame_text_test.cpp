@@ -31,7 +31,8 @@ Databases databases(bool j1939 = false) {
   return result;
 }
 
-std::string print(Databases& databases, FrameWriterOptions options, std::string_view line, std::optional<unsigned> bus = 0) {
+std::string print(Databases& databases, FrameWriterOptions options, std::string_view line,
+                  std::optional<unsigned> bus = 0) {
   auto writer = FrameWriter::create(std::move(options), databases);
   REQUIRE(writer);
   CandumpLine parsed;
@@ -50,35 +51,41 @@ constexpr std::string_view kThird = "(1700000000.123456) can0 100#FF00031E00";
 
 TEST_CASE("signals in each format") {
   Databases known = databases();
-  CHECK(print(known, {}, kThird) ==
-        R"({"time":1700000000.123456,"bus":0,"id":256,"extended":false,"message":"Engine","signals":{"Speed":25.5,"Gear":3,"Torque":5}})"
-        "\n");
-  CHECK(print(known, {.choices = true, .units = true}, kThird) ==
-        R"({"time":1700000000.123456,"bus":0,"id":256,"extended":false,"message":"Engine","signals":{"Speed":25.5,"Gear":3,"Torque":5},)"
-        R"("choices":{"Gear":"third"},"units":{"Speed":"km/h","Torque":"N,m"}})"
-        "\n");
-  CHECK(print(known, {.flat = true, .choices = true, .units = true, .only = {"Engine.Gear"}}, kThird) ==
-        R"({"time":1700000000.123456,"bus":0,"id":256,"extended":false,"message":"Engine","signal":"Gear","value":3,"choice":"third"})"
-        "\n");
+  CHECK(
+      print(known, {}, kThird) ==
+      R"({"time":1700000000.123456,"bus":0,"id":256,"extended":false,"message":"Engine","signals":{"Speed":25.5,"Gear":3,"Torque":5}})"
+      "\n");
+  CHECK(
+      print(known, {.choices = true, .units = true}, kThird) ==
+      R"({"time":1700000000.123456,"bus":0,"id":256,"extended":false,"message":"Engine","signals":{"Speed":25.5,"Gear":3,"Torque":5},)"
+      R"("choices":{"Gear":"third"},"units":{"Speed":"km/h","Torque":"N,m"}})"
+      "\n");
+  CHECK(
+      print(known, {.flat = true, .choices = true, .units = true, .only = {"Engine.Gear"}}, kThird) ==
+      R"({"time":1700000000.123456,"bus":0,"id":256,"extended":false,"message":"Engine","signal":"Gear","value":3,"choice":"third"})"
+      "\n");
   CHECK(print(known, {.format = FrameFormat::kCsv}, kThird) ==
         "1700000000.123456,0,Engine,Speed,25.5,km/h\n"
         "1700000000.123456,0,Engine,Gear,3,\n"
         "1700000000.123456,0,Engine,Torque,5,\"N,m\"\n");
-  CHECK(print(known, {.format = FrameFormat::kInflux}, kThird) == "Engine,bus=0 Speed=25.5,Gear=3,Torque=5 1700000000123456000\n");
+  CHECK(print(known, {.format = FrameFormat::kInflux}, kThird) ==
+        "Engine,bus=0 Speed=25.5,Gear=3,Torque=5 1700000000123456000\n");
   CHECK(print(known, {.format = FrameFormat::kInflux}, "(1700000000.123456) my,can 100#FF00031E00", std::nullopt) ==
         "Engine,interface=my\\,can Speed=25.5,Gear=3,Torque=5 1700000000123456000\n");
 }
 
 TEST_CASE("what a frame cannot give is left out and said") {
   Databases known = databases();
-  CHECK(print(known, {}, "(1700000000.000000) can0 100#FF0005") ==
-        R"({"time":1700000000.000000,"bus":0,"id":256,"extended":false,"message":"Engine","signals":{"Speed":25.5,"Gear":5},)"
-        R"("left_out":{"Gear":"unknown multiplexer value"}})"
-        "\n");
-  CHECK(print(known, {}, "(1700000000.000000) can0 100#FF0003") ==
-        R"({"time":1700000000.000000,"bus":0,"id":256,"extended":false,"message":"Engine","signals":{"Speed":25.5,"Gear":3},)"
-        R"("left_out":{"Torque":"beyond the frame"}})"
-        "\n");
+  CHECK(
+      print(known, {}, "(1700000000.000000) can0 100#FF0005") ==
+      R"({"time":1700000000.000000,"bus":0,"id":256,"extended":false,"message":"Engine","signals":{"Speed":25.5,"Gear":5},)"
+      R"("left_out":{"Gear":"unknown multiplexer value"}})"
+      "\n");
+  CHECK(
+      print(known, {}, "(1700000000.000000) can0 100#FF0003") ==
+      R"({"time":1700000000.000000,"bus":0,"id":256,"extended":false,"message":"Engine","signals":{"Speed":25.5,"Gear":3},)"
+      R"("left_out":{"Torque":"beyond the frame"}})"
+      "\n");
 }
 
 TEST_CASE("frames no database knows are counted, or printed as they are") {
@@ -94,9 +101,10 @@ TEST_CASE("J1939 matches by parameter group number and tells the source address"
   Databases exact = databases();
   CHECK(print(exact, {}, kLine).empty());
   Databases groups = databases(true);
-  CHECK(print(groups, {.source_address = true}, kLine) ==
-        R"({"time":1700000000.000000,"bus":0,"id":217056279,"extended":true,"message":"EEC1","signals":{"Rpm":100},"source":23})"
-        "\n");
+  CHECK(
+      print(groups, {.source_address = true}, kLine) ==
+      R"({"time":1700000000.000000,"bus":0,"id":217056279,"extended":true,"message":"EEC1","signals":{"Rpm":100},"source":23})"
+      "\n");
 }
 
 TEST_CASE("options that contradict the databases or each other are refused") {
@@ -137,7 +145,8 @@ TEST_CASE("the vectors of the hand-written database agree") {
     REQUIRE(object["signals"].size() == vector["signals"].size());
     for (const auto& signal : vector["signals"]) {
       if (!signal.contains("text")) continue;
-      const std::string member = fmt::format("\"{}\":{}", signal["name"].get<std::string>(), signal["text"].get<std::string>());
+      const std::string member =
+          fmt::format("\"{}\":{}", signal["name"].get<std::string>(), signal["text"].get<std::string>());
       CHECK((printed.find(member + ",") != std::string::npos || printed.find(member + "}") != std::string::npos));
     }
   }
@@ -167,7 +176,8 @@ TEST_CASE("a message of a database as NDJSON") {
   REQUIRE(database);
   std::string out;
   append_message(out, database->messages[0]);
-  CHECK(nlohmann::json::parse(out) == nlohmann::json::parse(R"({"message":"Engine","id":256,"extended":false,"length":8,"sender":"ECU","signals":[
+  CHECK(nlohmann::json::parse(out) ==
+        nlohmann::json::parse(R"({"message":"Engine","id":256,"extended":false,"length":8,"sender":"ECU","signals":[
       {"signal":"Speed","start":0,"length":16,"byte_order":"intel","type":"unsigned","factor":0.1,"offset":0,"minimum":0,"maximum":250,"unit":"km/h","receivers":"GW"},
       {"signal":"Gear","start":16,"length":4,"byte_order":"intel","type":"unsigned","factor":1,"offset":0,"minimum":0,"maximum":0,"receivers":"GW","is_multiplexor":true,"choices":{"0":"neutral, \"N\"","3":"third"}},
       {"signal":"Torque","start":24,"length":16,"byte_order":"intel","type":"signed","factor":0.5,"offset":-10,"minimum":0,"maximum":0,"unit":"N,m","receivers":"GW","multiplexor":"Gear","values":[[3,3]]}]})"));

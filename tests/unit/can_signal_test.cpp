@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-#include <doctest/doctest.h>
-
 #include <bit>
 #include <cmath>
 #include <fstream>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <random>
 #include <string>
 #include <vector>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include "can/candump.h"
 #include "can/j1939.h"

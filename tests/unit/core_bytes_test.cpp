@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include <doctest/doctest.h>
-
 #include <array>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <doctest/doctest.h>
 
 #include "core/bytes.h"
 

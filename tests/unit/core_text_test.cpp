@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include <doctest/doctest.h>
-
 #include <array>
 #include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
+
+#include <doctest/doctest.h>
 
 #include "core/text.h"
 

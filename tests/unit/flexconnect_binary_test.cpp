@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include <doctest/doctest.h>
-#include <fmt/format.h>
-
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "can/candump.h"
 #include "flexconnect/binary.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-#include <doctest/doctest.h>
-#include <fmt/format.h>
-
 #include <string>
 #include <string_view>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "flexconnect/message.h"
 #include "flexconnect_vectors.h"

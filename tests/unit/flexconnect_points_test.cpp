@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include <doctest/doctest.h>
-#include <fmt/format.h>
-
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "flexconnect/points.h"
 

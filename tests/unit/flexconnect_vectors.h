@@ -2,13 +2,13 @@
 // What the FlexConnect tests share: their vectors, and messages as hex.
 #pragma once
 
-#include <doctest/doctest.h>
-
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
 
 #include "core/bytes.h"
 

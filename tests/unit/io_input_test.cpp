@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <doctest/doctest.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -8,6 +7,8 @@
 
 #include <array>
 #include <string>
+
+#include <doctest/doctest.h>
 
 #include "io/input.h"
 

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -7,6 +6,8 @@
 #include <array>
 #include <csignal>
 #include <functional>
+
+#include <doctest/doctest.h>
 
 #include "io/loop.h"
 

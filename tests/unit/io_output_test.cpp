@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <doctest/doctest.h>
 #include <fcntl.h>
 #include <pty.h>
 #include <sys/resource.h>
@@ -15,6 +14,8 @@
 #include <functional>
 #include <iterator>
 #include <string>
+
+#include <doctest/doctest.h>
 
 #include "io/output.h"
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-#include <doctest/doctest.h>
-
 #include <cstdint>
 #include <limits>
 #include <string>
 #include <string_view>
+
+#include <doctest/doctest.h>
 
 #include "json/writer.h"
 

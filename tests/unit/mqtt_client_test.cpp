@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The parts of the client that need no broker.
-#include <doctest/doctest.h>
-
 #include <string>
+
+#include <doctest/doctest.h>
 
 #include "mqtt/client.h"
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include <doctest/doctest.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <string>
 #include <vector>
+
+#include <doctest/doctest.h>
 
 #include "publisher/source.h"
 

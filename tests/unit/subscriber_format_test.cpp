@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-#include <doctest/doctest.h>
-
 #include <cstdlib>
 #include <ctime>
+
+#include <doctest/doctest.h>
 
 #include "subscriber/format.h"
 
