@@ -130,7 +130,7 @@ TEST_CASE("a log packed on one thread or two gives the same bytes, and itself ag
   for (int i = 0; i < 20'000; ++i) {
     char line[64];
     std::snprintf(line, sizeof(line), "(17000000%02d.%03d000) can%d %03X#%08X\n", i / 1000, i % 1000, i % 3, i % 0x7FF,
-                  i * 2654435761U);
+                  static_cast<unsigned>(i) * 2654435761U);
     log += line;
   }
   const auto pack = [&](unsigned threads, std::optional<int> level) {
