@@ -12,7 +12,7 @@ from tools import SOURCE
 ROW = re.compile(r"^\| `(\w+)` \| \d (\w+) \|([^|]*)\|([^|]*)\|[^|]+\|$", re.MULTILINE)
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 ANYWHERE = re.compile(r"[a-z_]+|fmt/\w+\.h|(sys|net|netinet|arpa|linux)/[\w/]+\.h|"
-                      r"(errno|fcntl|grp|limits|netdb|poll|pthread|pty|pwd|signal|stdlib|termios|time|unistd)\.h")
+                      r"(dirent|errno|fcntl|grp|limits|netdb|poll|pthread|pty|pwd|signal|stdlib|termios|time|unistd)\.h")
 REFUSED = {"util", "utils", "common", "helpers", "misc", "include", "detail"}
 
 

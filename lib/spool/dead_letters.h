@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+// Where records go that the far side refuses for good: kept, bounded, and there to be looked at and tried again.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/bytes.h"
+#include "core/clock.h"
+#include "core/result.h"
+#include "spool/spool.h"
+
+namespace fieldpipe::spool {
+
+struct DeadLetter {
+  Sequence sequence = 0;            // it had in the spool; 0 for a record that was refused at the door
+  WallTime time;                    // of acceptance, or of the refusal
+  std::string reason;               // a short word, as `oversize`
+  std::string detail;               // what else is known, as the start of an answer; nothing secret
+  std::uint64_t payload_bytes = 0;  // of the record; more than `payload` has where only its start was kept
+  std::string payload;
+};
+
+// Appends `letter` as a payload: sequence:8 time:8 payload length:8 reason length:2 detail length:2, little-endian,
+// then reason, detail and what is kept of the payload. Reason and detail are cut to 65535 bytes.
+void append_dead_letter(std::string& out, const DeadLetter& letter);
+
+// Nothing for bytes that are not one.
+std::optional<DeadLetter> decode_dead_letter(Bytes bytes);
+
+// The dead letters of a spool: a spool of their own in the folder `dead` of it, with its own limit, in which the oldest
+// make room. A dead letter is named by its lane and its number there.
+class DeadLetters {
+ public:
+  static constexpr std::uint64_t kDefaultMaxBytes = std::uint64_t{8} << 20U;
+
+  // Opens or makes the folder `dead` of `spool_directory`, as Spool::open does.
+  static Result<DeadLetters> open(const std::string& spool_directory, std::uint64_t max_bytes = kDefaultMaxBytes);
+
+  // Keeps a letter; it is durable on return. Call Spool::finish with kDeadLettered after that, never before. After a
+  // failure nothing is kept, and the record has to stay queued.
+  Result<void> add(std::string_view lane, const DeadLetter& letter);
+
+  // The letter, or nothing where there is none with this number.
+  Result<std::optional<DeadLetter>> find(std::string_view lane, Sequence number);
+
+  // Forgets a letter; whether there was one. As with Spool::finish, a crash may bring it back.
+  bool remove(std::string_view lane, Sequence number);
+
+  // Appends the payload of a letter to `spool` again, behind all others of the lane and with a sequence of its own, and
+  // removes it once that is accepted. Whether there was one; one of which only the start was kept is refused
+  // (kBadData).
+  Result<bool> requeue(std::string_view lane, Sequence number, Spool& spool);
+
+  // Letters kept now, and given up for want of room since the store was made.
+  [[nodiscard]] std::uint64_t kept() const;
+  [[nodiscard]] std::uint64_t evicted() const;
+
+ private:
+  explicit DeadLetters(Spool store) : store_(std::move(store)) {}
+
+  Spool store_;
+};
+
+// Shows the dead letters of a spool as inspect() shows its records. None where there never was one.
+Result<void> inspect_dead_letters(
+    const std::string& spool_directory,
+    const std::function<void(std::string_view lane, Sequence number, const DeadLetter&)>& visit);
+
+}  // namespace fieldpipe::spool

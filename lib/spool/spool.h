@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+// The durable queue between a program and a far side that may be gone for days: nothing accepted is lost.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/bytes.h"
+#include "core/clock.h"
+#include "core/result.h"
+#include "io/descriptor.h"
+#include "spool/acknowledgements.h"
+#include "spool/directory.h"
+#include "spool/format.h"
+#include "spool/index.h"
+
+namespace fieldpipe::spool {
+
+// What happens to a record for which there is no room.
+enum class OnFull : std::uint8_t {
+  kBlock,       // it is refused, and the caller waits until something was delivered
+  kDropOldest,  // the oldest segment is dropped as a whole, whatever lanes it holds
+  kDropNewest,  // it is refused and counted, and the caller goes on
+};
+
+struct Options {
+  std::string directory;
+  std::uint64_t max_bytes = std::uint64_t{64} << 20U;  // of all segments and acknowledgement files
+  std::optional<std::uint64_t> min_free_bytes;         // left to others on the disk; by default 16 MiB, or 5 % if more
+  std::uint64_t segment_bytes = std::uint64_t{1} << 20U;
+  std::uint64_t acknowledgement_bytes = std::uint64_t{256} << 10U;  // of each of the two files
+  std::size_t max_record_bytes = std::size_t{1} << 20U;
+  std::size_t max_lanes = 4096;
+  OnFull on_full = OnFull::kBlock;
+  std::uint64_t quarantine_bytes = std::uint64_t{8} << 20U;  // beside max_bytes; the oldest go first
+};
+
+// accepted = queued + in_flight + delivered + dead_lettered + dropped + damaged, at every instant and after every
+// crash.
+struct Statistics {
+  std::uint64_t accepted = 0;   // since the spool was made, and so for the other records
+  std::uint64_t queued = 0;     // not handed out
+  std::uint64_t in_flight = 0;  // handed out by next() and not finished
+  std::uint64_t delivered = 0;
+  std::uint64_t dead_lettered = 0;
+  std::uint64_t dropped = 0;
+  std::uint64_t damaged = 0;  // accepted, and the disk did not give them back when they were to be handed out
+  // From here on since open().
+  std::uint64_t recovered = 0;  // records found unfinished by open()
+  std::uint64_t refused = 0;    // by append() under kDropNewest
+  std::uint64_t copied = 0;     // records copied forward
+  std::uint64_t syncs = 0;      // by commit()
+  std::uint64_t write_errors = 0;
+  std::uint64_t quarantined_bytes = 0;  // damaged bytes found by open()
+  std::uint64_t foreign_segments = 0;   // of another version or spool, or unreadable: left alone
+  std::uint64_t segments = 0;
+  std::uint64_t bytes = 0;  // what counts against max_bytes
+};
+
+// A record on its way out.
+struct Message {
+  Sequence sequence = 0;
+  WallTime time;  // of acceptance; the clock may have been wrong
+  std::string payload;
+};
+
+struct LaneSummary {
+  std::string_view lane;  // valid until the spool changes
+  std::size_t queued = 0;
+  std::size_t in_flight = 0;
+  Sequence first = 0;  // of the oldest unfinished record
+};
+
+// A spool in a folder that it owns until it is destroyed. Not for use by two threads at once.
+//
+//   auto spool = Spool::open({.directory = "/var/spool/car"});
+//   spool->append("lane", payload);              // any number of records
+//   spool->commit();                             // one fdatasync: now they are accepted, and only now say so
+//   auto batch = spool->next("lane", 100, 65536);
+//   ... deliver ...
+//   spool->finish("lane", batch->front().sequence, batch->back().sequence);
+class Spool {
+ public:
+  // Opens or makes the spool and recovers what a crash left. Content never makes it fail: damaged bytes are copied to
+  // quarantine/ and stepped over. Fails with kUnavailable when another process owns the folder, kConfig when others may
+  // enter it, kUsage for limits that cannot work, kIo and kUnavailable when the disk does not let a new spool be made.
+  static Result<Spool> open(Options options);
+
+  Spool(Spool&&) noexcept = default;
+  Spool& operator=(Spool&&) = delete;
+  Spool(const Spool&) = delete;
+  Spool& operator=(const Spool&) = delete;
+  ~Spool();  // gives unused space back; what was not committed is gone
+
+  // Takes a record in, to be accepted by the next successful commit(). `lane` is any key of up to 1024 bytes. May write
+  // and sync what was appended before. Fails with
+  //   kUnavailable  the spool or the disk is full: finish() something first
+  //   kRefused      this lane would be one too many; others work
+  //   kBadData      the lane or the payload is over its limit
+  //   kIo           the disk failed a commit for good; nothing more is accepted until the spool is opened again
+  Result<Sequence> append(std::string_view lane, Bytes payload, WallTime time = wall_now());
+
+  // Makes all that was appended durable with one fdatasync. After a failure nothing of it is accepted, and it is gone
+  // from the spool; its sequences are not used again. (A failed write is repeated once, in a new segment, never a sync
+  // of the same bytes.)
+  Result<void> commit();
+
+  // The next records of a lane in order, at least one if there is any, at most `max_records`, and no more than
+  // `max_bytes` of payload but for the first. They are in flight from now on. A record that was damaged since open() is
+  // counted and stepped over. Fails with kIo when the disk does not read: to go on behind the record at fault, which is
+  // the first of the lane that is not in flight, finish it as kDamaged.
+  Result<std::vector<Message>> next(std::string_view lane, std::size_t max_records, std::size_t max_bytes);
+
+  // Queues what is in flight in the lane again; next() starts over with the oldest unfinished record.
+  void rewind(std::string_view lane);
+
+  // The records of the lane from `first` to `last` are done, in any order, and the space of segments that hold nothing
+  // else is freed. Needs no free block on the disk. Becomes durable some time later, which never loses a record but may
+  // repeat one. Returns how many records it finished.
+  std::size_t finish(std::string_view lane, Sequence first, Sequence last, Outcome outcome = Outcome::kDelivered);
+
+  // Makes what was finished durable, so that no crash repeats it.
+  Result<void> sync();
+
+  // The lanes that have unfinished records, in no order.
+  [[nodiscard]] std::vector<LaneSummary> lanes() const;
+
+  [[nodiscard]] Statistics statistics() const;
+
+  // Whether append() refused for want of room, and nothing has been freed since that would let it go on.
+  [[nodiscard]] bool full() const { return full_; }
+
+ private:
+  struct Pending {
+    Lane* lane = nullptr;
+    Sequence sequence = 0;
+    std::size_t begin = 0;  // in pending_bytes_
+    std::size_t size_bytes = 0;
+  };
+  enum class Purpose : std::uint8_t { kAppend, kCopy };
+
+  Spool(Options options, Directory directory, io::Descriptor lock, Index index);
+
+  Result<void> start();
+  void quarantine(const Index::Damage& damage);
+  void bound_quarantine(const Directory& folder);
+  void trim(std::uint32_t number, Segment& segment);
+
+  Result<void> make_room(std::size_t size_bytes);
+  Result<void> make_space(std::uint64_t segment_bytes);
+  [[nodiscard]] Result<bool> has_space(std::uint64_t segment_bytes) const;
+  Result<void> roll(std::size_t record_size_bytes, Purpose purpose);
+  void seal();
+  void keep_spare();
+
+  Result<void> write_pending();
+  Result<void> move_pending(std::uint32_t old_seed);
+  void accept_pending();
+
+  [[nodiscard]] bool is_sparse() const;
+  bool copy_forward();
+  bool copy_segment(std::uint32_t number);
+  bool drop_oldest();
+  void free_segments();
+
+  bool make_progress_durable();
+  Result<void> compact_progress();
+
+  Result<std::optional<Message>> read(const Entry& entry);
+  [[nodiscard]] std::uint64_t used_bytes() const;
+
+  Options options_;
+  Directory directory_;
+  io::Descriptor lock_;
+  Index index_;
+  Acknowledgements acknowledgements_;
+  Totals totals_;
+  Statistics counted_;
+  std::uint64_t accepted_ = 0;
+  std::uint64_t unfinished_ = 0;
+  std::uint64_t in_flight_ = 0;
+  std::uint64_t segment_bytes_sum_ = 0;  // of the sizes of all segments
+  std::uint64_t spare_bytes_ = 0;        // of the file held in reserve; 0: there is none
+
+  io::Descriptor active_;            // the segment that grows
+  std::uint32_t active_number_ = 0;  // 0: none
+  std::vector<Pending> pending_;
+  std::string pending_bytes_;
+
+  io::Descriptor reading_;  // the segment read last, and a window of it
+  std::uint32_t reading_number_ = 0;
+  std::uint64_t window_offset_ = 0;
+  std::string window_;
+
+  bool names_dirty_ = false;      // something was removed, and the folder not synced since
+  bool progress_behind_ = false;  // something finished is in no acknowledgement file
+  bool full_ = false;
+  bool failed_ = false;  // nothing more is accepted
+};
+
+// A record as inspect() shows it.
+struct Inspected {
+  Record record;
+  std::uint32_t segment = 0;
+  std::uint64_t offset = 0;
+  bool finished = false;
+};
+
+struct Inspection {
+  Statistics statistics;
+  std::vector<Index::Damage> damage;
+};
+
+// Shows each record that is in the files of a spool once, without changing or locking anything, also while an owner
+// works on it: what that finishes meanwhile may be shown or not. Fails as Directory::open does.
+Result<Inspection> inspect(const std::string& directory, const std::function<void(const Inspected&)>& visit);
+
+}  // namespace fieldpipe::spool

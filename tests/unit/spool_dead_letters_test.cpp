@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "spool/dead_letters.h"
+
+namespace fieldpipe::spool {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Folder {
+  Folder() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() { fs::remove_all(path); }
+  std::string path = (fs::temp_directory_path() / "spool-test-XXXXXX").string();
+};
+
+DeadLetter letter(std::string payload) {
+  return {17, WallTime(std::chrono::seconds(1'700'000'000)), "refused", "HTTP 400", payload.size(), payload};
+}
+
+struct Shown {
+  std::string lane;
+  Sequence number;
+  std::string payload;
+  bool operator==(const Shown&) const = default;
+};
+
+std::vector<Shown> shown(const std::string& directory) {
+  std::vector<Shown> result;
+  REQUIRE(inspect_dead_letters(directory, [&](std::string_view lane, Sequence number, const DeadLetter& dead) {
+    result.push_back({std::string(lane), number, dead.payload});
+  }));
+  return result;
+}
+
+TEST_CASE("a letter comes back as it was, and a cut one is none") {
+  std::string bytes;
+  append_dead_letter(bytes, letter("payload"));
+  const auto back = decode_dead_letter(as_bytes(bytes));
+  REQUIRE(back);
+  CHECK(back->sequence == 17);
+  CHECK(back->time == letter("").time);
+  CHECK(back->reason == "refused");
+  CHECK(back->detail == "HTTP 400");
+  CHECK(back->payload == "payload");
+  CHECK(back->payload_bytes == 7);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    const auto cut = decode_dead_letter(as_bytes(bytes).first(size));
+    CHECK(cut.has_value() == (size >= bytes.size() - 7));  // that the payload is short tells payload_bytes
+  }
+}
+
+TEST_CASE("letters are kept, shown, queued again and removed") {
+  const Folder folder;
+  Options options;
+  options.directory = folder.path;
+  options.min_free_bytes = 0;
+  CHECK(shown(folder.path).empty());
+  {
+    auto spool = Spool::open(options);
+    REQUIRE(spool);
+    auto dead = DeadLetters::open(folder.path);
+    REQUIRE(dead);
+    REQUIRE(dead->add("a", letter("one")));
+    REQUIRE(dead->add("b", letter("two")));
+    REQUIRE(dead->add("a", letter("three")));
+  }
+  const auto letters = shown(folder.path);
+  REQUIRE(letters.size() == 3);
+  CHECK(letters[2] == Shown{"a", letters[2].number, "three"});
+
+  auto spool = Spool::open(options);
+  REQUIRE(spool);
+  auto dead = DeadLetters::open(folder.path);
+  REQUIRE(dead);
+  CHECK(dead->kept() == 3);
+  CHECK(dead->requeue("a", letters[2].number, *spool).value());
+  CHECK_FALSE(dead->requeue("a", letters[2].number, *spool).value());
+  CHECK(dead->remove("b", letters[1].number));
+  CHECK_FALSE(dead->remove("b", letters[1].number));
+  CHECK(shown(folder.path) == std::vector<Shown>{letters[0]});
+  const auto queued = spool->next("a", 10, 100);
+  REQUIRE(queued);
+  REQUIRE(queued->size() == 1);
+  CHECK(queued->front().payload == "three");
+}
+
+TEST_CASE("a letter with the start of its payload only is not queued again") {
+  const Folder folder;
+  Options options;
+  options.directory = folder.path;
+  options.min_free_bytes = 0;
+  auto spool = Spool::open(options);
+  auto dead = DeadLetters::open(folder.path);
+  REQUIRE(dead);
+  DeadLetter large = letter("start");
+  large.payload_bytes = 2'000'000;
+  REQUIRE(dead->add("a", large));
+  const auto requeued = dead->requeue("a", 1, *spool);
+  REQUIRE_FALSE(requeued);
+  CHECK(requeued.error().what == "dead letter 1: 5 of 2000000 bytes were kept");
+  CHECK(dead->kept() == 1);
+}
+
+TEST_CASE("the oldest letters make room and are counted") {
+  const Folder folder;
+  auto dead = DeadLetters::open(folder.path, 128 * 1024);
+  REQUIRE(dead);
+  for (int i = 0; i < 300; ++i) REQUIRE(dead->add("a", letter(std::string(1000, 'x'))));
+  CHECK(dead->evicted() > 150);
+  CHECK(dead->kept() + dead->evicted() == 300);
+  CHECK(dead->find("a", 300).value().has_value());
+  CHECK_FALSE(dead->find("a", 1).value().has_value());
+}
+
+}  // namespace
+}  // namespace fieldpipe::spool
