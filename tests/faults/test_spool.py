@@ -222,12 +222,13 @@ class FullDisk(SpoolTest):
     def outcome(self, mount):
         disk = self.scratch / "disk"
         disk.mkdir()
-        script = f'{mount} "$1" && "$2" full "$1/spool"'
+        script = f'{mount} "$1" || exit 77; "$2" full "$1/spool"'
         namespace = ["unshare", "-rm" if os.geteuid() else "-m"]
         result = subprocess.run([*namespace, "sh", "-c", script, "sh", disk, self.driver], capture_output=True,
                                 text=True, timeout=TIMEOUT)
-        if result.returncode == 77 or "Operation not permitted" in result.stderr:
-            self.skipTest(result.stderr)
+        # A container or a changed root may allow neither the namespace nor the mount.
+        if result.returncode == 77 or result.stderr.startswith("unshare: "):
+            self.skipTest(result.stderr.strip())
         self.assertEqual(result.returncode, 0, result.stderr)
         print(f"full disk: {result.stdout}", end="")
 
@@ -241,7 +242,7 @@ class FullDisk(SpoolTest):
         with open(image, "wb") as file:
             file.truncate(4 << 20)
         subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True, timeout=TIMEOUT, capture_output=True)
-        self.outcome(f"mount -o loop {image} \"$1\" || exit 77; true")
+        self.outcome(f"mount -o loop {image}")
 
 
 class File:
