@@ -24,7 +24,8 @@ TEST_CASE("a lane's name begins with the device and gives its parts back") {
 }
 
 TEST_CASE("what a run is configured with is empty in the name") {
-  const auto parts = parse_lane(lane({"DEMO1", "", ""}));
+  const std::string name = lane({"DEMO1", "", ""});
+  const auto parts = parse_lane(name);
   REQUIRE(parts);
   CHECK(parts->device == "DEMO1");
   CHECK(parts->endpoint.empty());
