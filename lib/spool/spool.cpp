@@ -185,7 +185,7 @@ Result<Sequence> Spool::append(std::string_view lane, Bytes payload, WallTime ti
   append_record(pending_bytes_, index_.segments[active_number_].seed, {sequence, time, lane, payload});
   // Keeps the lane from being forgotten before its record is in the index.
   found->second.last_segment = active_number_;
-  pending_.push_back({&found->second, sequence, begin, size});
+  pending_.push_back({&*found, sequence, begin, size});
   return sequence;
 }
 
@@ -334,7 +334,7 @@ Result<void> Spool::move_pending(std::uint32_t old_seed) {
     if (!record) return fail(ErrorCode::kBug, "a pending record does not decode");
     pending.begin = pending_bytes_.size();
     append_record(pending_bytes_, index_.segments[active_number_].seed, *record);
-    pending.lane->last_segment = active_number_;
+    pending.lane->second.last_segment = active_number_;
   }
   return {};
 }
@@ -345,9 +345,11 @@ void Spool::accept_pending() {
   for (const Pending& pending : pending_) {
     Entry entry{pending.sequence, active_number_};
     entry.offset = static_cast<std::uint32_t>(segment.used_bytes + pending.begin) & 0x7FFFFFFFU;
-    pending.lane->entries.push_back(entry);
-    pending.lane->newest = pending.sequence;
-    ++pending.lane->unfinished;
+    auto& [name, lane] = *pending.lane;
+    if (filled_ && lane.unfinished == lane.in_flight) filled_->push_back(name);
+    lane.entries.push_back(entry);
+    lane.newest = pending.sequence;
+    ++lane.unfinished;
   }
   const auto count = static_cast<std::uint32_t>(pending_.size());
   segment.records += count;
@@ -618,6 +620,19 @@ Result<std::optional<Message>> Spool::read(const Entry& entry) {
     }
   }
   return decode();
+}
+
+std::vector<std::string> Spool::take_filled() {
+  std::vector<std::string> filled;
+  if (filled_) {
+    filled.swap(*filled_);
+    return filled;
+  }
+  for (const LaneSummary& lane : lanes()) {
+    if (lane.queued > 0) filled.emplace_back(lane.lane);
+  }
+  filled_.emplace();
+  return filled;
 }
 
 std::vector<LaneSummary> Spool::lanes() const {

@@ -127,6 +127,10 @@ class Spool {
   // Makes what was finished durable, so that no crash repeats it.
   Result<void> sync();
 
+  // The lanes that had nothing to hand out and have now, since the last call; the first call gives all that have. So
+  // who serves many lanes need not look at each of them in turn.
+  std::vector<std::string> take_filled();
+
   // The lanes that have unfinished records, in no order.
   [[nodiscard]] std::vector<LaneSummary> lanes() const;
 
@@ -137,7 +141,7 @@ class Spool {
 
  private:
   struct Pending {
-    Lane* lane = nullptr;
+    Lanes::value_type* lane = nullptr;
     Sequence sequence = 0;
     std::size_t begin = 0;  // in pending_bytes_
     std::size_t size_bytes = 0;
@@ -191,6 +195,8 @@ class Spool {
   std::uint32_t active_number_ = 0;  // 0: none
   std::vector<Pending> pending_;
   std::string pending_bytes_;
+
+  std::optional<std::vector<std::string>> filled_;  // for take_filled(), once it was called
 
   io::Descriptor reading_;  // the segment read last, and a window of it
   std::uint32_t reading_number_ = 0;

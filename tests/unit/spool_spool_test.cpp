@@ -124,6 +124,25 @@ TEST_CASE("a batch is bounded by records and bytes, but for the first record") {
   CHECK(spool.next("a", 100, 1000)->size() == 1);
 }
 
+TEST_CASE("lanes are told when they have something to hand out again, and once") {
+  const Folder folder;
+  Spool spool = opened(small(folder));
+  put(spool, "a", "1");
+  commit(spool);
+  CHECK(spool.take_filled() == std::vector<std::string>{"a"});
+  put(spool, "a", "2");
+  put(spool, "b", "3");
+  put(spool, "b", "4");
+  CHECK(spool.take_filled().empty());  // not accepted yet
+  commit(spool);
+  CHECK(spool.take_filled() == std::vector<std::string>{"b"});
+  CHECK(take(spool, "a").size() == 2);  // in flight, not finished
+  put(spool, "a", "5");
+  commit(spool);
+  CHECK(spool.take_filled() == std::vector<std::string>{"a"});
+  CHECK(spool.take_filled().empty());
+}
+
 TEST_CASE("records and progress are there after opening again") {
   const Folder folder;
   Sequence last = 0;
