@@ -31,7 +31,7 @@ int poll_timeout_ms(std::optional<MonotonicTime> deadline) {
 
 }  // namespace
 
-Result<Loop> Loop::create(std::chrono::nanoseconds stop_timeout, bool reports) {
+Result<Loop> Loop::create(std::chrono::nanoseconds stop_timeout, bool reports, bool reloads) {
   sigset_t wanted;
   sigemptyset(&wanted);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
@@ -41,11 +41,11 @@ Result<Loop> Loop::create(std::chrono::nanoseconds stop_timeout, bool reports) {
   if (sigprocmask(SIG_BLOCK, &wanted, nullptr) != 0) return tl::make_unexpected(system_error("sigprocmask", errno));
   Descriptor signals(signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals) return tl::make_unexpected(system_error("signalfd", errno));
-  return Loop(std::move(signals), stop_timeout);
+  return Loop(std::move(signals), stop_timeout, reloads);
 }
 
-Loop::Loop(Descriptor signals, std::chrono::nanoseconds stop_timeout)
-    : signals_(std::move(signals)), stop_timeout_(stop_timeout) {}
+Loop::Loop(Descriptor signals, std::chrono::nanoseconds stop_timeout, bool reloads)
+    : signals_(std::move(signals)), stop_timeout_(stop_timeout), reloads_(reloads) {}
 
 void Loop::watch(int fd, short events) {
   if (fd >= 0) watched_.push_back({.fd = fd, .events = events, .revents = 0});
@@ -78,12 +78,18 @@ bool Loop::ready(int fd, short events) const {
 
 bool Loop::take_report_request() { return std::exchange(report_requested_, false); }
 
+bool Loop::take_reload_request() { return std::exchange(reload_requested_, false); }
+
 void Loop::take_signals() {
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
     const int signal = static_cast<int>(info.ssi_signo);
     if (signal == SIGUSR1) {
       report_requested_ = true;
+      continue;
+    }
+    if (signal == SIGHUP && reloads_) {
+      reload_requested_ = true;
       continue;
     }
     if (stop_signal_) continue;

@@ -23,8 +23,9 @@ namespace fieldpipe::io {
 // its default action, which ends the process at once.
 class Loop {
  public:
-  // `stop_timeout` bounds all waiting after the first INT, TERM or HUP. `reports` also takes USR1.
-  static Result<Loop> create(std::chrono::nanoseconds stop_timeout, bool reports = false);
+  // `stop_timeout` bounds all waiting after the first INT, TERM or HUP. `reports` also takes USR1. With `reloads` HUP
+  // does not stop the process: it asks a service to read its files again.
+  static Result<Loop> create(std::chrono::nanoseconds stop_timeout, bool reports = false, bool reloads = false);
 
   // Waits for `events` (POLLIN, POLLOUT) of `fd` in the next turn. May be called again for the same
   // descriptor. Negative descriptors are ignored.
@@ -48,15 +49,20 @@ class Loop {
   // Whether USR1 has arrived since the last call.
   bool take_report_request();
 
+  // Whether HUP has asked to reload since the last call.
+  bool take_reload_request();
+
  private:
-  Loop(Descriptor signals, std::chrono::nanoseconds stop_timeout);
+  Loop(Descriptor signals, std::chrono::nanoseconds stop_timeout, bool reloads);
   void take_signals();
 
   Descriptor signals_;
   std::chrono::nanoseconds stop_timeout_;
   std::optional<int> stop_signal_;
   MonotonicTime stop_deadline_{};
+  bool reloads_;
   bool report_requested_ = false;
+  bool reload_requested_ = false;
   std::vector<pollfd> watched_;
   std::vector<pollfd> polled_;
 };

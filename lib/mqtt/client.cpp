@@ -140,6 +140,7 @@ struct Client::State {
   std::optional<Error> write_error;  // the connection broke while writing
   unsigned failures = 0;             // in a row
   unsigned connections = 0;
+  bool session_present = false;
   std::size_t server_window = UINT16_MAX;
   std::uint32_t server_packet_bytes = 0;  // 0: no limit
   bool properties_dropped = false;
@@ -416,7 +417,7 @@ void Client::State::take_log() {
   log.clear();
 }
 
-void Client::State::on_connect(mosquitto*, void* object, int reason, int, const mosquitto_property* properties) {
+void Client::State::on_connect(mosquitto*, void* object, int reason, int flags, const mosquitto_property* properties) {
   State& state = *static_cast<State*>(object);
   state.connack = reason;
   if (reason != 0) return;
@@ -425,6 +426,7 @@ void Client::State::on_connect(mosquitto*, void* object, int reason, int, const 
     state.server_window = window;
   }
   mosquitto_property_read_int32(properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, &state.server_packet_bytes, false);
+  state.session_present = (flags & 1) != 0;
   state.phase = Phase::kConnected;
   state.connected_since = monotonic_now();
   if (state.connections++ > 0) state.notices.emplace_back("connected again");
@@ -566,6 +568,7 @@ void Client::write() {
 
 bool Client::connected() const { return state_->phase == State::Phase::kConnected; }
 unsigned Client::connections() const { return state_->connections; }
+bool Client::session_present() const { return state_->session_present; }
 std::size_t Client::send_window() const {
   return std::min<std::size_t>(state_->connection.send_maximum, state_->server_window);
 }

@@ -83,6 +83,9 @@ class Client {
   // Connections made so far; a change tells the owner to subscribe again.
   [[nodiscard]] unsigned connections() const;
 
+  // Whether the broker came back to a session that it had kept; without, what was waiting in one is gone.
+  [[nodiscard]] bool session_present() const;
+
   // What the broker and we may have unacknowledged: `send_maximum`, or what its CONNACK allows.
   [[nodiscard]] std::size_t send_window() const;
 

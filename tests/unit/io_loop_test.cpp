@@ -152,3 +152,15 @@ TEST_CASE("USR1 asks for a report, once, where reports were asked for") {
   });
   CHECK(WIFSIGNALED(unasked));
 }
+
+TEST_CASE("HUP asks a service to reload, and stops everything else") {
+  const int status = in_child([] {
+    auto loop = io::Loop::create(10s, false, true);
+    std::raise(SIGHUP);
+    if (!loop || !loop->wait(std::nullopt)) return 1;
+    if (!loop->take_reload_request()) return 2;
+    return loop->take_reload_request() || loop->stop_signal() ? 3 : 0;
+  });
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+}
