@@ -14,7 +14,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <deque>
-#include <random>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -24,8 +23,8 @@
 #include <mqtt_protocol.h>
 #include <openssl/ssl.h>
 
+#include "core/backoff.h"
 #include "core/text.h"
-#include "mqtt/backoff.h"
 #include "mqtt/property_list.h"
 #include "mqtt/reason.h"
 
@@ -53,11 +52,6 @@ int no_passphrase(char*, int, int, void*) { return 0; }
 Result<void> check_readable(std::string_view option, const std::string& path) {
   if (path.empty() || ::access(path.c_str(), R_OK) == 0) return {};
   return tl::make_unexpected(io::system_error(path, errno).in(option));
-}
-
-double random_fraction() {
-  std::random_device source;
-  return static_cast<double>(source()) / (static_cast<double>(std::random_device::max()) + 1.0);
 }
 
 }  // namespace

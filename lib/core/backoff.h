@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <random>
 
-namespace fieldpipe::mqtt {
+namespace fieldpipe {
 
 inline constexpr std::chrono::milliseconds kBackoffBase{1000};
 inline constexpr std::chrono::milliseconds kBackoffMost{30000};
@@ -22,4 +23,10 @@ constexpr std::chrono::milliseconds backoff(unsigned failures, double random) {
   return std::max(kBackoffLeast, delay);
 }
 
-}  // namespace fieldpipe::mqtt
+// A number from [0, 1) that no other process has: from the system's generator, never from time or process id.
+inline double random_fraction() {
+  std::random_device source;
+  return static_cast<double>(source()) / (static_cast<double>(std::random_device::max()) + 1.0);
+}
+
+}  // namespace fieldpipe

@@ -3,9 +3,9 @@
 
 #include <doctest/doctest.h>
 
-#include "mqtt/backoff.h"
+#include "core/backoff.h"
 
-namespace fieldpipe::mqtt {
+namespace fieldpipe {
 namespace {
 
 using std::chrono::milliseconds;
@@ -28,4 +28,4 @@ TEST_CASE("the delay is spread over the whole range, but for a floor") {
 }
 
 }  // namespace
-}  // namespace fieldpipe::mqtt
+}  // namespace fieldpipe
