@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+// The parts of the client that need no server; tests/integration/test_http.py has the rest.
+#include <string>
+
+#include <doctest/doctest.h>
+
+#include "http/client.h"
+
+using namespace fieldpipe;
+using namespace fieldpipe::http;
+
+TEST_CASE("https goes anywhere, http to this machine only") {
+  for (const char* url : {"https://chunks.memfault.com", "https://localhost:8443/api", "https://[::1]/",
+                          "HTTPS://a/?q=@", "http://localhost", "http://LOCALHOST:80/x", "http://127.0.0.1/",
+                          "http://127.9.8.7:1/", "http://[::1]:8080/", "http://127.1/"}) {
+    INFO(url);
+    CHECK(check_url(url).has_value());
+  }
+  CHECK(check_url("http://example.com/", true).has_value());
+
+  const auto refused = [](std::string_view url) {
+    const auto checked = check_url(url);
+    REQUIRE_FALSE(checked.has_value());
+    CHECK(checked.error().code == ErrorCode::kUsage);
+    return checked.error().what;
+  };
+  CHECK(refused("http://example.com/") == "'http://example.com/' would send everything in the clear");
+  CHECK(refused("http://127.0.0.1.example.com/") ==
+        "'http://127.0.0.1.example.com/' would send everything in the clear");
+  CHECK(refused("http://localhost.example.com/") ==
+        "'http://localhost.example.com/' would send everything in the clear");
+  CHECK(refused("ftp://localhost/") == "'ftp://localhost/' is neither https:// nor http://");
+  CHECK(refused("file:///etc/passwd") == "'file:///etc/passwd' is neither https:// nor http://");
+  CHECK(refused("https://a b/") == "'https://a b/' is no URL: white space or control characters");
+  CHECK(refused("https://a/\r\nX: y") == "'https://a/\\r\\nX: y' is no URL: white space or control characters");
+  CHECK(refused(std::string_view("https://a/\0b", 12)) ==
+        "'https://a/\\x00b' is no URL: white space or control characters");
+  CHECK(refused("https://me:secret@host/") == "a URL with a user name or password is not taken");
+  CHECK(refused("https://me@host/") == "a URL with a user name or password is not taken");
+  CHECK(refused("https://me:secret@:99999/").find("secret") == std::string::npos);
+  CHECK(refused("").starts_with("'' is no URL: "));
+  CHECK(refused("chunks.memfault.com").starts_with("'chunks.memfault.com' is no URL: "));
+  CHECK(refused("https://host:99999/").starts_with("'https://host:99999/' is no URL: "));
+}
+
+TEST_CASE("a field of an answer is found in any case and joined") {
+  Answer answer;
+  CHECK(answer.field("date").empty());
+  answer.header =
+      "Date: Fri, 20 Nov 2026 13:00:00 GMT\r\nRETRY-AFTER:10 \r\nX-Retry-After: 7\r\nnonsense\r\nretry-after: 20";
+  CHECK(answer.field("date") == "Fri, 20 Nov 2026 13:00:00 GMT");
+  CHECK(answer.field("Retry-After") == "10, 20");
+  CHECK(answer.field("nonsense").empty());
+  CHECK(answer.field("After").empty());
+}
+
+TEST_CASE("what needs no network is refused before it") {
+  ClientOptions options;
+  options.cafile = "/nonexistent/ca.pem";
+  const auto missing = Client::create(options);
+  REQUIRE_FALSE(missing.has_value());
+  CHECK(missing.error().code == ErrorCode::kNoInput);
+  CHECK(missing.error().what == "--cafile: /nonexistent/ca.pem: No such file or directory");
+  options.cafile.clear();
+  options.cert = "/dev/null";
+  CHECK(Client::create(options).error().what == "a client certificate needs both --cert and --key");
+
+  auto client = Client::create({});
+  REQUIRE(client);
+  CHECK(client->free_slots() == 8);
+  CHECK(client->deadline() == MonotonicTime::max());
+  const auto refused = [&](Header header) {
+    const auto started = client->start({.url = "https://localhost/", .headers = {&header, 1}});
+    REQUIRE_FALSE(started.has_value());
+    CHECK(started.error().code == ErrorCode::kUsage);
+    return started.error().what;
+  };
+  CHECK(refused({"Memfault-Project-Key", "a\r\nb"}) ==
+        "header Memfault-Project-Key: its value holds a control character");
+  CHECK(refused({"Key", std::string_view("a\0b", 3)}) == "header Key: its value holds a control character");
+  CHECK(refused({"a b", "x"}) == "'a b' is no name of a header");
+  CHECK(refused({"", "x"}) == "'' is no name of a header");
+  CHECK_FALSE(client->start({.url = "http://example.com/"}).has_value());
+  CHECK(client->free_slots() == 8);
+}
