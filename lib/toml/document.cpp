@@ -2,6 +2,7 @@
 #include "toml/document.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -54,17 +55,120 @@ Result<std::vector<std::string>> occurrence(std::string_view key, const ::toml::
   return texts;
 }
 
-}  // namespace
+// More parts than this in one dotted key are refused before the library makes a table of each, which its destructor
+// would leave by recursion.
+constexpr std::size_t kMaxKeyDots = 32;
 
-Result<std::vector<Setting>> parse_settings(std::string_view text) {
+// The line of the first dotted key with more dots than that. Knows strings and comments, where dots mean nothing.
+std::optional<unsigned> find_deep_key(std::string_view text) {
+  unsigned line = 1;
+  std::size_t dots = 0;
+  std::string_view closing;  // of the string we are in
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '\n') ++line;
+    if (!closing.empty()) {
+      if (c == '\\' && closing.front() == '"') {
+        ++at;
+      } else if (text.substr(at).starts_with(closing)) {
+        at += closing.size() - 1;
+        closing = {};
+      } else if (c == '\n' && closing.size() == 1) {
+        closing = {};  // not TOML: the library says so
+      }
+    } else if (c == '"' || c == '\'') {
+      const std::string_view three = c == '"' ? R"(""")" : "'''";
+      closing = text.substr(at).starts_with(three) ? three : three.substr(0, 1);
+      at += closing.size() - 1;
+    } else if (c == '#') {
+      at = std::min(text.find('\n', at), text.size()) - 1;
+    } else if (c == '.') {
+      if (++dots > kMaxKeyDots) return line;
+    } else if (std::string_view("\n,=[]{}").find(c) != std::string_view::npos) {
+      dots = 0;
+    }
+  }
+  return std::nullopt;
+}
+
+Result<::toml::table> parse(std::string_view text) {
   if (text.size() > kMaxDocumentBytes) {
     return fail(ErrorCode::kConfig,
                 fmt::format("{} bytes, the limit is {}", text.size(), print_size(kMaxDocumentBytes)));
   }
-  const ::toml::parse_result parsed = ::toml::parse(text);
+  if (const auto line = find_deep_key(text)) {
+    return fail(ErrorCode::kConfig, fmt::format("line {}: a key of more than {} parts", *line, kMaxKeyDots));
+  }
+  ::toml::parse_result parsed = ::toml::parse(text);
   if (!parsed) return refused(parsed.error().source().begin, parsed.error().description());
+  return std::move(parsed).table();
+}
+
+Type type_of(const ::toml::node& node) {
+  switch (node.type()) {
+    case ::toml::node_type::table: return Type::kTable;
+    case ::toml::node_type::array: return Type::kArray;
+    case ::toml::node_type::string: return Type::kString;
+    case ::toml::node_type::integer: return Type::kInteger;
+    case ::toml::node_type::floating_point: return Type::kFloat;
+    case ::toml::node_type::boolean: return Type::kBoolean;
+    default: return Type::kTime;
+  }
+}
+
+// As deep as kMaxDepth and no deeper, whatever the document holds.
+Result<Value> value_of(std::string_view key, const ::toml::node& node, std::size_t depth) {
+  Value value{type_of(node), node.source().begin.line, {}, {}, {}};
+  if (depth > kMaxDepth) return refused(node.source().begin, fmt::format("deeper than {} levels", kMaxDepth));
+  if (const auto* table = node.as_table()) {
+    for (const auto& [name, inner] : *table) {
+      auto member = value_of(name.str(), inner, depth + 1);
+      if (!member) return member;
+      value.members.push_back({std::string(name.str()), *std::move(member)});
+    }
+    // The library sorts keys; messages about a file read best in the file's order.
+    std::stable_sort(value.members.begin(), value.members.end(),
+                     [](const Member& a, const Member& b) { return a.value.line < b.value.line; });
+  } else if (const auto* array = node.as_array()) {
+    for (const ::toml::node& inner : *array) {
+      auto element = value_of(key, inner, depth + 1);
+      if (!element) return element;
+      value.elements.push_back(*std::move(element));
+    }
+  } else if (value.type != Type::kTime) {
+    auto text = scalar_text(key, node);
+    if (!text) return fail(std::move(text));
+    value.text = *std::move(text);
+  }
+  return value;
+}
+
+}  // namespace
+
+std::string_view print_type(Type type) {
+  switch (type) {
+    case Type::kString: return "a string";
+    case Type::kInteger: return "an integer";
+    case Type::kFloat: return "a float";
+    case Type::kBoolean: return "true or false";
+    case Type::kTime: return "a date or time";
+    case Type::kArray: return "an array";
+    case Type::kTable: return "a table";
+  }
+  return {};
+}
+
+Result<Value> parse_document(std::string_view text) {
+  const auto parsed = parse(text);
+  if (!parsed) return fail(Result<::toml::table>(parsed));
+  return value_of({}, *parsed, 1);
+}
+
+Result<std::vector<Setting>> parse_settings(std::string_view text) {
+  const auto parsed = parse(text);
+  if (!parsed) return fail(Result<::toml::table>(parsed));
   std::vector<Setting> settings;
-  for (const auto& [key, node] : parsed.table()) {
+  for (const auto& [key, node] : *parsed) {
     Setting setting{std::string(key.str()), {}, node.source().begin.line};
     if (const auto* array = node.as_array()) {
       for (const ::toml::node& element : *array) {

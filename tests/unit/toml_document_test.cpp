@@ -69,3 +69,59 @@ TEST_CASE("what is no setting is refused with its line") {
   CHECK(refusal(std::string((1U << 20U) + 1, '#')) == "1048577 bytes, the limit is 1MiB");
   CHECK(toml::parse_settings(std::string(1U << 20U, '#')));
 }
+
+TEST_CASE("a document is a tree in the order of the file") {
+  const auto document = toml::parse_document(
+      "zeta = 1\n"
+      "alpha = \"x\"\n"
+      "[b.c]\n"
+      "actions = [{ name = \"reboot\", timeout = 5 }, { name = \"stop\" }]\n"
+      "when = 2024-01-01\n"
+      "[a]\n"
+      "on = true\n");
+  REQUIRE(document);
+  REQUIRE(document->type == toml::Type::kTable);
+  REQUIRE(document->members.size() == 4);
+  CHECK(document->members[0].key == "zeta");
+  CHECK(document->members[0].value.text == "1");
+  CHECK(document->members[1].key == "alpha");
+  CHECK(document->members[2].key == "b");
+  CHECK(document->members[3].key == "a");
+  CHECK(document->members[3].value.line == 6);
+  const toml::Value& inner = document->members[2].value.members.at(0).value;
+  REQUIRE(inner.members.size() == 2);
+  const toml::Value& actions = inner.members[0].value;
+  CHECK(actions.line == 4);
+  REQUIRE(actions.elements.size() == 2);
+  CHECK(actions.elements[0].members[1].key == "timeout");
+  CHECK(actions.elements[0].members[1].value.text == "5");
+  CHECK(inner.members[1].value.type == toml::Type::kTime);
+  CHECK(toml::print_type(inner.members[1].value.type) == "a date or time");
+}
+
+TEST_CASE("depth is limited") {
+  const auto nested = [](std::size_t arrays) {
+    return "a = " + std::string(arrays, '[') + std::string(arrays, ']') + "\n";
+  };
+  CHECK(toml::parse_document(nested(toml::kMaxDepth - 1)));
+  const auto deeper = toml::parse_document(nested(toml::kMaxDepth));
+  REQUIRE_FALSE(deeper);
+  CHECK(deeper.error().code == ErrorCode::kConfig);
+  CHECK(deeper.error().what == "line 1: deeper than 16 levels");
+}
+
+TEST_CASE("a key of very many parts is refused before it costs the stack") {
+  std::string parts;
+  for (int i = 0; i < 500000; ++i) parts += "a.";
+  for (const std::string& text :
+       {parts + "a = 1\n", "x = 1\n[" + parts + "a]\n", "x = { y.\"" + parts + "\"." + parts + "a = 1 }\n"}) {
+    const auto settings = toml::parse_settings(text);
+    REQUIRE_FALSE(settings);
+    CHECK(settings.error().code == ErrorCode::kConfig);
+    CHECK(settings.error().what.ends_with(": a key of more than 32 parts"));
+  }
+  const std::string dots(1000, '.');
+  const std::string quoted = "a = \"" + dots + "\\\"" + dots + "\"  # " + dots + "\nb = '" + dots + "'\n";
+  const std::string blocks = "c = '''\n" + dots + "\n'''\nd = \"\"\"" + dots + "\"\"\"\ne = [1.5, 2.5]\n";
+  CHECK(toml::parse_document(quoted + blocks));
+}
