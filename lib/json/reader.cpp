@@ -278,9 +278,9 @@ Reader::~Reader() = default;
 Reader::Reader(Reader&&) noexcept = default;
 Reader& Reader::operator=(Reader&&) noexcept = default;
 
-void Reader::open(std::string_view text, std::size_t readable_bytes) {
+void Reader::open(std::string_view text, std::size_t readable_bytes, std::size_t max_depth) {
   Walk& walk = *walk_;
-  walk.max_depth = kMaxDepth;
+  walk.max_depth = max_depth;
   if (!walk.begin(text, readable_bytes)) return;
   walk.token = walk.text;
   while (is_space(walk.token.front())) walk.token.remove_prefix(1);
@@ -378,6 +378,16 @@ std::int64_t Reader::integer() {
   return value.value_or(0);
 }
 
+std::uint64_t Reader::unsigned_integer(std::uint64_t most) {
+  if (!walk_->expect(Type::kNumber, "an integer")) return 0;
+  const std::string_view written = walk_->take_plain();
+  if (walk_->failure) return 0;
+  const auto value = parse_integer<std::uint64_t>(written);
+  if (value && *value <= most) return *value;
+  refuse(fmt::format("must be an integer from 0 to {}, is {}", most, printable(written, 40)));
+  return 0;
+}
+
 double Reader::number() {
   if (!walk_->expect(Type::kNumber, "a number")) return 0;
   const std::string_view written = walk_->take_plain();
@@ -437,8 +447,7 @@ bool Reader::is_value(std::string_view text, std::size_t max_depth) {
   const auto type = type_of(text.front());
   if (!type || is_space(text.back())) return false;
   if (*type == Type::kObject || *type == Type::kArray) {
-    open(text);
-    walk_->max_depth = max_depth;
+    open(text, 0, max_depth);
     return finish().has_value();
   }
   if (*type != Type::kString) return is_plain(*type, text);

@@ -45,8 +45,8 @@ class Reader {
   Reader& operator=(Reader&&) noexcept;
 
   // Starts on a text, which must be an object or an array and must stay in place. It is copied into a buffer of the
-  // reader unless `readable_bytes` (at least kPaddingBytes) behind it may be read.
-  void open(std::string_view text, std::size_t readable_bytes = 0);
+  // reader unless `readable_bytes` (at least kPaddingBytes) behind it may be read. `max_depth` is at most kMaxDepth.
+  void open(std::string_view text, std::size_t readable_bytes = 0, std::size_t max_depth = kMaxDepth);
 
   // Ends the walk: everything not yet seen is checked, also that nothing but white space follows the document. Fails
   // with kBadData and the offset in the text where it is known. simdjson does not tell it for a string that is not
@@ -78,9 +78,10 @@ class Reader {
   [[nodiscard]] std::string_view key() const;
 
   // Take the current value, each value once. Another type is a failure and gives an empty value.
-  std::string_view string();  // without quotes and escapes
-  std::int64_t integer();     // written without point and exponent
-  double number();            // the nearest double; a number beyond the range of doubles is a failure
+  std::string_view string();                                        // without quotes and escapes
+  std::int64_t integer();                                           // written without point and exponent
+  std::uint64_t unsigned_integer(std::uint64_t most = UINT64_MAX);  // the same, without sign and not above `most`
+  double number();  // the nearest double; a number beyond the range of doubles is a failure
   bool boolean();
   void skip();
 
