@@ -116,22 +116,6 @@ Option& OptionTable::duration(std::string name, std::optional<std::chrono::nanos
                 });
 }
 
-Option& OptionTable::size(std::string name, std::size_t& target, std::size_t least, std::size_t most,
-                          std::string help) {
-  return parsed(std::move(name), "SIZE", std::move(help),
-                [&target, least, most](std::string_view text) -> Result<void> {
-                  auto bytes = parse_size(text);
-                  if (!bytes) return fieldpipe::fail(std::move(bytes));
-                  if (*bytes < least || *bytes > most) {
-                    return fieldpipe::fail(ErrorCode::kUsage, fmt::format("{} is not from {} to {}", printable(text),
-                                                                          print_size(least), print_size(most)));
-                  }
-                  target = *bytes;
-                  return {};
-                })
-      .default_text(print_size(target));
-}
-
 Option& OptionTable::operands(std::string value_name, std::vector<std::string>& target, std::string help) {
   return list("", std::move(value_name), target, std::move(help)).command_line_only();
 }

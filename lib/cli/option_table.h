@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -132,8 +133,25 @@ class OptionTable {
   Option& duration(std::string name, std::optional<std::chrono::nanoseconds>& target, std::string help,
                    std::string bare_unit = {});
 
-  // A size as core's parse_size reads it.
-  Option& size(std::string name, std::size_t& target, std::size_t least, std::size_t most, std::string help);
+  // A size as core's parse_size reads it, from `least` to `most` bytes.
+  template <std::unsigned_integral T>
+  Option& size(std::string name, T& target, std::type_identity_t<T> least, std::type_identity_t<T> most,
+               std::string help) {
+    return parsed(std::move(name), "SIZE", std::move(help),
+                  [&target, least, most](std::string_view text) {
+                    return assign(read_size<T>(text, least, most), target);
+                  })
+        .default_text(print_size(target));
+  }
+
+  // The same, without a default.
+  template <std::unsigned_integral T>
+  Option& size(std::string name, std::optional<T>& target, std::type_identity_t<T> least, std::type_identity_t<T> most,
+               std::string help) {
+    return parsed(std::move(name), "SIZE", std::move(help), [&target, least, most](std::string_view text) {
+      return assign(read_size<T>(text, least, most), target);
+    });
+  }
 
   // One of a fixed set of words.
   template <typename T>
@@ -185,6 +203,16 @@ class OptionTable {
                              fmt::format("'{}' is not a whole number from {} to {}", printable(text), least, most));
     }
     return *value;
+  }
+  template <std::unsigned_integral T>
+  static Result<T> read_size(std::string_view text, T least, T most) {
+    auto bytes = parse_size(text);
+    if (!bytes) return fieldpipe::fail(std::move(bytes));
+    if (*bytes < least || *bytes > most) {
+      return fieldpipe::fail(ErrorCode::kUsage, fmt::format("{} is not from {} to {}", printable(text),
+                                                            print_size(least), print_size(most)));
+    }
+    return static_cast<T>(*bytes);
   }
   static Result<void> unknown_choice(std::string_view text, std::span<const std::string> choices);
   Option& add(std::string name, std::string value_name, std::string help);

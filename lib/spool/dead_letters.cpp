@@ -19,6 +19,8 @@ constexpr std::size_t kMaxTextBytes = std::numeric_limits<std::uint16_t>::max();
 constexpr std::uint64_t kLargestSegmentBytes = std::uint64_t{1} << 20U;
 constexpr std::uint64_t kProgressBytes = std::uint64_t{32} << 10U;
 constexpr std::uint64_t kSegments = 8;
+constexpr std::size_t kCountedRecords = 1000;
+constexpr std::size_t kCountedBytes = std::size_t{1} << 20U;
 
 std::string folder_of(const std::string& spool_directory) { return spool_directory + "/dead"; }
 
@@ -51,9 +53,9 @@ std::optional<DeadLetter> decode_dead_letter(Bytes bytes) {
                     std::string(rest.substr(reason + detail))};
 }
 
-Result<DeadLetters> DeadLetters::open(const std::string& spool_directory, std::uint64_t max_bytes) {
+Result<DeadLetters> DeadLetters::open(Spool& spool, std::uint64_t max_bytes) {
   Options options;
-  options.directory = folder_of(spool_directory);
+  options.directory = folder_of(spool.directory());
   options.max_bytes = max_bytes;
   options.min_free_bytes = 0;
   options.segment_bytes = std::min(max_bytes / kSegments, kLargestSegmentBytes);
@@ -63,27 +65,74 @@ Result<DeadLetters> DeadLetters::open(const std::string& spool_directory, std::u
   options.on_full = OnFull::kDropOldest;
   auto store = Spool::open(std::move(options));
   if (!store) return fail(std::move(store));
-  return DeadLetters(std::move(*store));
+  DeadLetters letters(std::move(*store));
+  if (auto counted = letters.count_taken(); !counted) return fail(std::move(counted));
+  letters.settle(spool);
+  return letters;
+}
+
+Result<void> DeadLetters::count_taken() {
+  taken_ = 0;
+  for (const LaneSummary& summary : store_.lanes()) {
+    const std::string lane(summary.lane);
+    store_.rewind(lane);
+    for (;;) {
+      const auto messages = store_.next(lane, kCountedRecords, kCountedBytes);
+      if (!messages) return fail(Result<std::vector<Message>>(messages));
+      if (messages->empty()) break;
+      for (const Message& message : *messages) {
+        const auto letter = decode_dead_letter(as_bytes(message.payload));
+        if (letter && letter->sequence != 0) ++taken_;
+      }
+    }
+  }
+  return {};
+}
+
+// What the spool counts as dead-lettered and is not here any more has been dropped.
+void DeadLetters::settle(Spool& spool) const {
+  const std::uint64_t counted = spool.statistics().dead_lettered;
+  if (counted > taken_) spool.recount_dead_letters(Outcome::kEvicted, counted - taken_);
 }
 
 Result<void> DeadLetters::add(std::string_view lane, const DeadLetter& letter) {
+  const std::uint64_t evicted_before = evicted();
   std::string bytes;
   append_dead_letter(bytes, letter);
   if (auto appended = store_.append(lane, as_bytes(bytes), letter.time); !appended) return fail(std::move(appended));
-  return store_.commit();
+  if (auto committed = store_.commit(); !committed) return committed;
+  if (letter.sequence != 0) ++taken_;
+  return evicted() == evicted_before ? Result<void>() : count_taken();
+}
+
+Result<void> DeadLetters::take(std::string_view lane, const DeadLetter& letter, Spool& spool) {
+  if (auto added = add(lane, letter); !added) return added;
+  spool.finish(lane, letter.sequence, letter.sequence, Outcome::kDeadLettered);
+  settle(spool);
+  return {};
 }
 
 Result<std::optional<DeadLetter>> DeadLetters::find(std::string_view lane, Sequence number) {
-  store_.rewind(lane);
-  for (;;) {
-    auto message = store_.next(lane, 1, 0);
-    if (!message) return fail(std::move(message));
-    if (message->empty() || message->front().sequence > number) return std::nullopt;
-    if (message->front().sequence == number) return decode_dead_letter(as_bytes(message->front().payload));
-  }
+  const auto message = store_.find(lane, number);
+  if (!message) return fail(Result<std::optional<Message>>(message));
+  if (!*message) return std::optional<DeadLetter>();
+  return decode_dead_letter(as_bytes((*message)->payload));
 }
 
-bool DeadLetters::remove(std::string_view lane, Sequence number) { return store_.finish(lane, number, number) > 0; }
+void DeadLetters::forget(std::string_view lane, Sequence number, const DeadLetter& letter, Outcome outcome,
+                         Spool& spool) {
+  store_.finish(lane, number, number);
+  if (letter.sequence == 0) return;
+  taken_ -= std::min<std::uint64_t>(taken_, 1);
+  spool.recount_dead_letters(outcome, 1);
+}
+
+Result<bool> DeadLetters::remove(std::string_view lane, Sequence number, Spool& spool) {
+  auto letter = find(lane, number);
+  if (!letter) return fail(std::move(letter));
+  if (*letter) forget(lane, number, **letter, Outcome::kEvicted, spool);
+  return letter->has_value();
+}
 
 Result<bool> DeadLetters::requeue(std::string_view lane, Sequence number, Spool& spool) {
   auto letter = find(lane, number);
@@ -97,7 +146,8 @@ Result<bool> DeadLetters::requeue(std::string_view lane, Sequence number, Spool&
     return fail(std::move(appended));
   }
   if (auto committed = spool.commit(); !committed) return fail(std::move(committed));
-  return remove(lane, number);
+  forget(lane, number, **letter, Outcome::kRequeued, spool);
+  return true;
 }
 
 std::uint64_t DeadLetters::kept() const {

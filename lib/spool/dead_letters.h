@@ -37,18 +37,22 @@ class DeadLetters {
  public:
   static constexpr std::uint64_t kDefaultMaxBytes = std::uint64_t{8} << 20U;
 
-  // Opens or makes the folder `dead` of `spool_directory`, as Spool::open does.
-  static Result<DeadLetters> open(const std::string& spool_directory, std::uint64_t max_bytes = kDefaultMaxBytes);
+  // Opens or makes the folder `dead` of the spool's, as Spool::open does. `spool` is told what a crash kept it from
+  // hearing; it is the one to give to all other functions.
+  static Result<DeadLetters> open(Spool& spool, std::uint64_t max_bytes = kDefaultMaxBytes);
 
-  // Keeps a letter; it is durable on return. Call Spool::finish with kDeadLettered after that, never before. After a
-  // failure nothing is kept, and the record has to stay queued.
+  // Takes a record over from the spool: keeps `letter`, which has its sequence, and finishes the record. Letters that
+  // make room for it count as dropped. After a failure nothing is kept, and the record stays as it was.
+  Result<void> take(std::string_view lane, const DeadLetter& letter, Spool& spool);
+
+  // The same for a record that was refused at the door, so with the sequence 0. Durable on return.
   Result<void> add(std::string_view lane, const DeadLetter& letter);
 
   // The letter, or nothing where there is none with this number.
   Result<std::optional<DeadLetter>> find(std::string_view lane, Sequence number);
 
-  // Forgets a letter; whether there was one. As with Spool::finish, a crash may bring it back.
-  bool remove(std::string_view lane, Sequence number);
+  // Drops a letter; whether there was one. As with Spool::finish, a crash may bring it back. Fails with kIo.
+  Result<bool> remove(std::string_view lane, Sequence number, Spool& spool);
 
   // Appends the payload of a letter to `spool` again, behind all others of the lane and with a sequence of its own, and
   // removes it once that is accepted. Whether there was one; one of which only the start was kept is refused
@@ -62,7 +66,12 @@ class DeadLetters {
  private:
   explicit DeadLetters(Spool store) : store_(std::move(store)) {}
 
+  Result<void> count_taken();
+  void settle(Spool& spool) const;
+  void forget(std::string_view lane, Sequence number, const DeadLetter& letter, Outcome outcome, Spool& spool);
+
   Spool store_;
+  std::uint64_t taken_ = 0;  // letters kept that were records of the spool
 };
 
 // Shows the dead letters of a spool as inspect() shows its records. None where there never was one.

@@ -139,11 +139,17 @@ std::optional<SegmentScanner::Found> SegmentScanner::next() {
 }
 
 void Totals::add(Outcome outcome, std::uint64_t count) {
+  const auto leave_dead_letters = [&] { dead_lettered -= std::min(dead_lettered, count); };
   switch (outcome) {
     case Outcome::kDelivered: delivered += count; break;
     case Outcome::kDeadLettered: dead_lettered += count; break;
     case Outcome::kDropped: dropped += count; break;
     case Outcome::kDamaged: damaged += count; break;
+    case Outcome::kEvicted:
+      dropped += std::min(dead_lettered, count);
+      leave_dead_letters();
+      break;
+    case Outcome::kRequeued: leave_dead_letters(); break;
   }
 }
 
@@ -213,7 +219,7 @@ std::optional<Progress> decode_progress(Bytes file) {
     const auto outcome = std::to_integer<std::uint8_t>(from[6]);
     const std::size_t size = range_bytes(lane_bytes);
     // Zeros are no range, whatever the seed: an outcome is never 0.
-    if (outcome < 1 || outcome > 4 || size > file.size() - position ||
+    if (outcome < 1 || outcome > 6 || size > file.size() - position ||
         load_le<std::uint32_t>(from) != crc32(seed, file.subspan(position + kMagicBytes, size - kMagicBytes))) {
       break;
     }

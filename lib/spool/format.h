@@ -123,11 +123,14 @@ enum class Outcome : std::uint8_t {
   kDelivered = 1,
   kDeadLettered = 2,
   kDropped = 3,
-  kDamaged = 4,  // accepted, and then the disk could not give it back
+  kDamaged = 4,   // accepted, and then the disk could not give it back
+  kEvicted = 5,   // was dead-lettered, and is dropped now
+  kRequeued = 6,  // was dead-lettered, and is queued again: of the records accepted, it is one and the same
 };
 
 // The records of `lane` with sequences from `first` to `last` are finished; `count` of them became so here. Every
-// outcome is told by a range of its own, and a compacted range has a count of 0 because the totals hold it.
+// outcome is told by a range of its own, and a compacted range has a count of 0 because the totals hold it. kEvicted
+// and kRequeued tell of records that had been finished before: no lane, and 0 for `first` and `last`.
 struct Range {
   Outcome outcome = Outcome::kDelivered;
   std::string_view lane;
@@ -144,6 +147,7 @@ struct Totals {
   std::uint64_t damaged = 0;
 
   void add(Outcome outcome, std::uint64_t count);
+  [[nodiscard]] std::uint64_t sum() const { return delivered + dead_lettered + dropped + damaged; }
   bool operator==(const Totals&) const = default;
 };
 

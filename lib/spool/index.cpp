@@ -105,6 +105,7 @@ class Loader {
       for (const Entry& entry : lane.entries) {
         if (entry.finished) continue;
         ++lane.unfinished;
+        lane.bytes += entry.size_bytes;
         ++index_.segments[entry.segment].unfinished;
       }
     }
@@ -125,6 +126,7 @@ class Loader {
     Entry entry{record.sequence, number};
     entry.offset = static_cast<std::uint32_t>(found.offset) & 0x7FFFFFFFU;
     entry.finished = finished ? 1U : 0U;
+    entry.size_bytes = static_cast<std::uint32_t>(found.size_bytes);
     lane_->entries.push_back(entry);
     lane_->newest = std::max(lane_->newest, record.sequence);
     lane_->any_finished |= finished;

@@ -25,6 +25,7 @@ struct Entry {
   std::uint32_t segment = 0;
   std::uint32_t offset : 31 = 0;  // bytes from the start of the segment
   std::uint32_t finished : 1 = 0;
+  std::uint32_t size_bytes = 0;  // in the segment
 };
 
 // The queue of one lane.
@@ -34,6 +35,7 @@ struct Lane {
   bool any_finished = false;       // if so, every record that is not in entries is finished
   Sequence cursor = 0;             // records below it were handed out
   std::size_t unfinished = 0;      // entries that are
+  std::uint64_t bytes = 0;         // that these take in their segments
   std::size_t in_flight = 0;       // of these, below the cursor
   std::uint32_t last_segment = 0;  // no later segment holds a record of the lane
 
@@ -106,7 +108,7 @@ std::optional<std::uint32_t> parse_segment_name(std::string_view name);
 inline constexpr const char* kProgressNames[] = {"acknowledged-a", "acknowledged-b"};
 
 // Reads a spool without changing it, whatever its files hold. Fails only when the folder itself cannot be read. Reads
-// segment by segment, so that memory is that of the largest segment and 16 bytes a record.
+// segment by segment, so that memory is that of the largest segment and 24 bytes a record.
 Result<Index> load(const Directory& directory);
 
 // Appends the finished ranges to a snapshot: for each lane everything before its first unfinished record, and the

@@ -23,6 +23,12 @@ constexpr const char* kQuarantineName = "quarantine";
 constexpr std::uint64_t kMinSegmentBytes = 4096;
 // Segments a spool needs to work: one that grows, the reserve, and two that hold what waits.
 constexpr std::uint64_t kMinSegments = 4;
+// Of the spool a lane may fill this part, and more only while there is room that no other lane wants.
+constexpr std::uint64_t kShareDivisor = 4;
+// A clock that is before this has not been set (a gateway starts in 1970).
+constexpr WallTime kEarliestTime{std::chrono::seconds(1'577'836'800)};  // 2020
+// How often a full spool looks for records that have become too old: it reads one of each lane.
+constexpr std::chrono::seconds kExpiryInterval{1};
 constexpr std::size_t kRandomWindowBytes = 4096;
 constexpr std::size_t kSequentialWindowBytes = std::size_t{64} << 10U;
 
@@ -85,7 +91,9 @@ Spool::Spool(Options options, Directory directory, io::Descriptor lock, Index in
       lock_(std::move(lock)),
       index_(std::move(index)),
       acknowledgements_(index_, options_.acknowledgement_bytes),
-      totals_(index_.progress.totals) {}
+      totals_(index_.progress.totals),
+      opened_(monotonic_now()),
+      opened_next_(index_.next) {}
 
 Spool::~Spool() {
   if (lock_) seal();
@@ -100,6 +108,7 @@ Result<void> Spool::start() {
     unfinished_ += segment.unfinished;
     trim(number, segment);
   }
+  for (const auto& [name, lane] : index_.lanes) unfinished_bytes_ += lane.bytes;
   if (!index_.segments.empty()) {
     // All others were synced before a later one was made.
     const auto last = directory_.open_file(segment_name(index_.segments.rbegin()->first), true);
@@ -107,7 +116,7 @@ Result<void> Spool::start() {
   }
   counted_.recovered = unfinished_;
   counted_.foreign_segments = index_.foreign + index_.unreadable;
-  accepted_ = unfinished_ + totals_.delivered + totals_.dead_lettered + totals_.dropped + totals_.damaged;
+  accepted_ = unfinished_ + totals_.sum();
   if (auto spare = directory_.open_file(kSpareName, false); spare) spare_bytes_ = file_bytes(*spare).value_or(0);
   if (!index_.id) {
     index_.id.emplace();
@@ -180,13 +189,33 @@ Result<Sequence> Spool::append(std::string_view lane, Bytes payload, WallTime ti
     }
     found = index_.lanes.try_emplace(std::string(lane)).first;
   }
+  if (auto shared = check_share(found->second, size); !shared) return fail(std::move(shared));
   const Sequence sequence = index_.next++;
   const std::size_t begin = pending_bytes_.size();
   append_record(pending_bytes_, index_.segments[active_number_].seed, {sequence, time, lane, payload});
   // Keeps the lane from being forgotten before its record is in the index.
   found->second.last_segment = active_number_;
   pending_.push_back({&*found, sequence, begin, size});
+  if (options_.fsync == Fsync::kAlways) {
+    if (auto committed = commit(); !committed) return fail(std::move(committed));
+  }
   return sequence;
+}
+
+bool Spool::over_share(const Lane& lane, std::size_t size_bytes) const {
+  return index_.lanes.size() > 1 && lane.bytes + size_bytes > options_.max_bytes / kShareDivisor;
+}
+
+// The last part of the spool is for lanes that have not had their share: one that does not drain must not stop them.
+// Under kDropOldest such a lane makes room itself.
+Result<void> Spool::check_share(const Lane& lane, std::size_t size_bytes) {
+  if (options_.on_full == OnFull::kDropOldest || !over_share(lane, size_bytes) ||
+      used_bytes() <= options_.max_bytes - options_.max_bytes / kShareDivisor) {
+    return {};
+  }
+  if (options_.on_full == OnFull::kDropNewest) ++counted_.refused;
+  return fail(ErrorCode::kRefused, fmt::format("the lane holds {} bytes, its share of a spool of {}", lane.bytes,
+                                               print_size(options_.max_bytes)));
 }
 
 // Sees to it that the active segment can take a record behind what is pending.
@@ -232,7 +261,7 @@ Result<void> Spool::make_space(std::uint64_t segment_bytes) {
       full_ = false;
       return {};
     }
-    if (copy_forward()) continue;
+    if (expire_all() || copy_forward()) continue;
     if (options_.on_full == OnFull::kDropOldest && drop_oldest()) continue;
     return fail(ErrorCode::kUnavailable, fmt::format("the spool is full: {} of {} are used", print_size(used_bytes()),
                                                      print_size(options_.max_bytes)));
@@ -321,8 +350,19 @@ Result<void> Spool::commit() {
 Result<void> Spool::write_pending() {
   const std::uint64_t at = index_.segments[active_number_].used_bytes;
   if (auto written = write_at(active_, as_bytes(pending_bytes_), at); !written) return written;
+  return options_.fsync == Fsync::kOff ? Result<void>() : sync_active();
+}
+
+Result<void> Spool::sync_active() {
+  const MonotonicTime start = monotonic_now();
+  auto synced = sync_data(active_);
+  const std::chrono::nanoseconds took = monotonic_now() - start;
   ++counted_.syncs;
-  return sync_data(active_);
+  if (!synced) ++counted_.sync_errors;
+  counted_.sync_time += took;
+  const auto bound = std::lower_bound(kSyncBounds.begin(), kSyncBounds.end(), took);
+  ++counted_.sync_counts.at(static_cast<std::size_t>(bound - kSyncBounds.begin()));
+  return synced;
 }
 
 // Encodes what is pending once more, for a new active segment.
@@ -345,16 +385,19 @@ void Spool::accept_pending() {
   for (const Pending& pending : pending_) {
     Entry entry{pending.sequence, active_number_};
     entry.offset = static_cast<std::uint32_t>(segment.used_bytes + pending.begin) & 0x7FFFFFFFU;
+    entry.size_bytes = static_cast<std::uint32_t>(pending.size_bytes);
     auto& [name, lane] = *pending.lane;
     if (filled_ && lane.unfinished == lane.in_flight) filled_->push_back(name);
     lane.entries.push_back(entry);
     lane.newest = pending.sequence;
     ++lane.unfinished;
+    lane.bytes += pending.size_bytes;
   }
   const auto count = static_cast<std::uint32_t>(pending_.size());
   segment.records += count;
   segment.unfinished += count;
   segment.used_bytes += pending_bytes_.size();
+  unfinished_bytes_ += pending_bytes_.size();
   accepted_ += count;
   unfinished_ += count;
   pending_.clear();
@@ -446,7 +489,11 @@ bool Spool::copy_segment(std::uint32_t number) {
   return !index_.segments.contains(number);
 }
 
+// A lane that has had its share gives up its own records; otherwise the oldest segment goes.
 bool Spool::drop_oldest() {
+  for (const auto& [name, lane] : index_.lanes) {
+    if (over_share(lane, 0)) return drop_front(name, lane);
+  }
   for (const auto& [number, segment] : index_.segments) {
     if (number == active_number_ || segment.keep) continue;
     const std::uint32_t dropped = number;
@@ -466,6 +513,51 @@ bool Spool::drop_oldest() {
     return !index_.segments.contains(dropped);
   }
   return false;
+}
+
+// Drops the oldest records of one lane, as many as one segment holds.
+bool Spool::drop_front(const std::string& name, const Lane& lane) {
+  const Entry first = lane.entries.front();
+  Sequence last = first.sequence;
+  for (const Entry& entry : lane.entries) {
+    if (entry.segment != first.segment) break;
+    last = entry.sequence;
+  }
+  return finish(std::string(name), first.sequence, last, Outcome::kDropped) > 0;
+}
+
+// A time that no sound clock can have had says nothing about age, nor does a clock that was set in the meantime.
+bool Spool::is_expired(const Message& message) const {
+  const WallTime now = wall_now();
+  if (message.time < kEarliestTime || message.time > now || now - message.time <= *options_.max_age) return false;
+  return message.sequence < opened_next_ || monotonic_now() - opened_ > *options_.max_age;
+}
+
+// Drops what is too old and not in flight from the front of a lane.
+void Spool::expire(const std::string& name, Lane& lane) {
+  Sequence first = 0;
+  Sequence last = 0;
+  for (auto entry = lane.find(lane.cursor); entry != lane.entries.end(); ++entry) {
+    if (entry->finished) continue;
+    const auto message = read(*entry);
+    if (!message || !*message || !is_expired(**message)) break;
+    if (first == 0) first = entry->sequence;
+    last = entry->sequence;
+  }
+  if (first != 0) counted_.expired += finish(std::string(name), first, last, Outcome::kDropped);
+}
+
+// Looks through all lanes; whether anything was dropped.
+bool Spool::expire_all() {
+  if (!options_.max_age || monotonic_now() < next_expiry_) return false;
+  next_expiry_ = monotonic_now() + kExpiryInterval;
+  const std::uint64_t before = counted_.expired;
+  std::vector<std::string> names;
+  for (const auto& [name, lane] : index_.lanes) names.push_back(name);
+  for (const std::string& name : names) {
+    if (const auto lane = index_.lanes.find(name); lane != index_.lanes.end()) expire(name, lane->second);
+  }
+  return counted_.expired > before;
 }
 
 // Progress is made durable first: a range that told of the records of a removed segment is not missed.
@@ -494,7 +586,11 @@ void Spool::free_segments() {
 
 Result<std::vector<Message>> Spool::next(std::string_view lane, std::size_t max_records, std::size_t max_bytes) {
   std::vector<Message> messages;
-  const auto found = index_.lanes.find(lane);
+  auto found = index_.lanes.find(lane);
+  if (options_.max_age && found != index_.lanes.end()) {
+    expire(found->first, found->second);
+    found = index_.lanes.find(lane);  // it may be forgotten now
+  }
   if (found == index_.lanes.end()) return messages;
   Lane& queue = found->second;
   std::size_t bytes = 0;
@@ -522,6 +618,16 @@ Result<std::vector<Message>> Spool::next(std::string_view lane, std::size_t max_
   return messages;
 }
 
+Result<std::optional<Message>> Spool::find(std::string_view lane, Sequence sequence) {
+  const auto found = index_.lanes.find(lane);
+  if (found == index_.lanes.end()) return std::optional<Message>();
+  const auto entry = found->second.find(sequence);
+  if (entry == found->second.entries.end() || entry->sequence != sequence || entry->finished) {
+    return std::optional<Message>();
+  }
+  return read(*entry);
+}
+
 void Spool::rewind(std::string_view lane) {
   const auto found = index_.lanes.find(lane);
   if (found == index_.lanes.end()) return;
@@ -535,6 +641,7 @@ std::size_t Spool::finish(std::string_view lane, Sequence first, Sequence last, 
   if (found == index_.lanes.end()) return 0;
   Lane& queue = found->second;
   Range range{outcome, lane, 0, 0, 0};
+  std::uint64_t size_bytes = 0;
   bool emptied = false;
   for (auto entry = queue.find(first); entry != queue.entries.end() && entry->sequence <= last; ++entry) {
     if (entry->finished) continue;
@@ -542,6 +649,7 @@ std::size_t Spool::finish(std::string_view lane, Sequence first, Sequence last, 
     // What is told is what was there: records that are still to come are never in the range.
     if (range.count++ == 0) range.first = entry->sequence;
     range.last = entry->sequence;
+    size_bytes += entry->size_bytes;
     Segment& segment = index_.segments[entry->segment];
     emptied |= --segment.unfinished == 0 && entry->segment != active_number_;
     if (entry->sequence < queue.cursor) {
@@ -552,14 +660,28 @@ std::size_t Spool::finish(std::string_view lane, Sequence first, Sequence last, 
   if (range.count == 0) return 0;
   queue.any_finished = true;
   queue.unfinished -= range.count;
+  queue.bytes -= size_bytes;
   unfinished_ -= range.count;
+  unfinished_bytes_ -= size_bytes;
   totals_.add(outcome, range.count);
   queue.drop_finished_front();
   if (!index_.complete()) index_.carried[std::string(lane)].add(range.first, range.last);
   // The lane may be forgotten from here on.
-  if (!acknowledgements_.append(range) && !compact_progress()) progress_behind_ = true;
+  tell(range);
   if (emptied) free_segments();
   return range.count;
+}
+
+void Spool::tell(const Range& range) {
+  if (!acknowledgements_.append(range) && !compact_progress()) progress_behind_ = true;
+}
+
+void Spool::recount_dead_letters(Outcome outcome, std::uint64_t count) {
+  const auto limited = static_cast<std::uint32_t>(std::min(count, totals_.dead_lettered));
+  if (limited == 0) return;
+  if (outcome == Outcome::kRequeued) accepted_ -= limited;
+  totals_.add(outcome, limited);
+  tell({outcome, {}, 0, 0, limited});
 }
 
 bool Spool::make_progress_durable() {
@@ -639,9 +761,28 @@ std::vector<LaneSummary> Spool::lanes() const {
   std::vector<LaneSummary> summaries;
   for (const auto& [name, lane] : index_.lanes) {
     if (lane.unfinished == 0) continue;
-    summaries.push_back({name, lane.unfinished - lane.in_flight, lane.in_flight, lane.entries.front().sequence});
+    summaries.push_back(
+        {name, lane.unfinished - lane.in_flight, lane.in_flight, lane.bytes, lane.entries.front().sequence});
   }
   return summaries;
+}
+
+std::optional<WallTime> Spool::oldest() {
+  const Entry* oldest = nullptr;
+  for (const auto& [name, lane] : index_.lanes) {
+    if (lane.unfinished == 0) continue;
+    if (oldest == nullptr || lane.entries.front().sequence < oldest->sequence) oldest = &lane.entries.front();
+  }
+  if (oldest == nullptr) return std::nullopt;
+  const auto message = read(*oldest);
+  if (!message || !*message) return std::nullopt;
+  return (*message)->time;
+}
+
+std::optional<std::uint64_t> Spool::free_bytes() const {
+  const auto space = directory_.space();
+  if (!space) return std::nullopt;
+  return space->free_bytes;
 }
 
 std::uint64_t Spool::used_bytes() const { return segment_bytes_sum_ + spare_bytes_ + acknowledgements_.bytes(); }
@@ -655,6 +796,7 @@ Statistics Spool::statistics() const {
   statistics.dead_lettered = totals_.dead_lettered;
   statistics.dropped = totals_.dropped;
   statistics.damaged = totals_.damaged;
+  statistics.queued_bytes = unfinished_bytes_;
   statistics.segments = index_.segments.size();
   statistics.bytes = used_bytes();
   return statistics;
@@ -687,7 +829,7 @@ Result<Inspection> inspect(const std::string& path, const std::function<void(con
   statistics.dead_lettered = totals.dead_lettered;
   statistics.dropped = totals.dropped;
   statistics.damaged = totals.damaged;
-  statistics.accepted = statistics.queued + totals.delivered + totals.dead_lettered + totals.dropped + totals.damaged;
+  statistics.accepted = statistics.queued + totals.sum();
   statistics.segments = index->segments.size();
   statistics.foreign_segments = index->foreign + index->unreadable;
   for (const auto& damage : index->damage) statistics.quarantined_bytes += damage.bytes.end - damage.bytes.begin;

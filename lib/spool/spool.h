@@ -2,6 +2,8 @@
 // The durable queue between a program and a far side that may be gone for days: nothing accepted is lost.
 #pragma once
 
+#include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -28,6 +30,13 @@ enum class OnFull : std::uint8_t {
   kDropNewest,  // it is refused and counted, and the caller goes on
 };
 
+// When what was appended goes to the disk.
+enum class Fsync : std::uint8_t {
+  kGroup,   // all of it at once in commit()
+  kAlways,  // each record by itself in append()
+  kOff,     // when the system sees fit: a power cut loses what was accepted
+};
+
 struct Options {
   std::string directory;
   std::uint64_t max_bytes = std::uint64_t{64} << 20U;  // of all segments and acknowledgement files
@@ -37,8 +46,16 @@ struct Options {
   std::size_t max_record_bytes = std::size_t{1} << 20U;
   std::size_t max_lanes = 4096;
   OnFull on_full = OnFull::kBlock;
+  std::optional<std::chrono::nanoseconds> max_age;  // older records are dropped; nothing: none is too old
+  Fsync fsync = Fsync::kGroup;
   std::uint64_t quarantine_bytes = std::uint64_t{8} << 20U;  // beside max_bytes; the oldest go first
 };
+
+// Upper bounds of the classes of Statistics::sync_counts; the last class has none.
+inline constexpr std::array<std::chrono::milliseconds, 8> kSyncBounds{
+    std::chrono::milliseconds{1},   std::chrono::milliseconds{2},   std::chrono::milliseconds{5},
+    std::chrono::milliseconds{10},  std::chrono::milliseconds{50},  std::chrono::milliseconds{100},
+    std::chrono::milliseconds{500}, std::chrono::milliseconds{2000}};
 
 // accepted = queued + in_flight + delivered + dead_lettered + dropped + damaged, at every instant and after every
 // crash.
@@ -47,14 +64,19 @@ struct Statistics {
   std::uint64_t queued = 0;     // not handed out
   std::uint64_t in_flight = 0;  // handed out by next() and not finished
   std::uint64_t delivered = 0;
-  std::uint64_t dead_lettered = 0;
+  std::uint64_t dead_lettered = 0;  // and still kept, see DeadLetters
   std::uint64_t dropped = 0;
-  std::uint64_t damaged = 0;  // accepted, and the disk did not give them back when they were to be handed out
+  std::uint64_t damaged = 0;       // accepted, and the disk did not give them back when they were to be handed out
+  std::uint64_t queued_bytes = 0;  // in segments, of what is queued and in flight
   // From here on since open().
   std::uint64_t recovered = 0;  // records found unfinished by open()
   std::uint64_t refused = 0;    // by append() under kDropNewest
+  std::uint64_t expired = 0;    // of the dropped ones: older than max_age
   std::uint64_t copied = 0;     // records copied forward
-  std::uint64_t syncs = 0;      // by commit()
+  std::uint64_t syncs = 0;      // of records, and so for the other figures about syncs
+  std::uint64_t sync_errors = 0;
+  std::chrono::nanoseconds sync_time{0};
+  std::array<std::uint64_t, kSyncBounds.size() + 1> sync_counts{};  // by how long they took
   std::uint64_t write_errors = 0;
   std::uint64_t quarantined_bytes = 0;  // damaged bytes found by open()
   std::uint64_t foreign_segments = 0;   // of another version or spool, or unreadable: left alone
@@ -73,7 +95,8 @@ struct LaneSummary {
   std::string_view lane;  // valid until the spool changes
   std::size_t queued = 0;
   std::size_t in_flight = 0;
-  Sequence first = 0;  // of the oldest unfinished record
+  std::uint64_t bytes = 0;  // of both in segments
+  Sequence first = 0;       // of the oldest unfinished record
 };
 
 // A spool in a folder that it owns until it is destroyed. Not for use by two threads at once.
@@ -100,7 +123,8 @@ class Spool {
   // Takes a record in, to be accepted by the next successful commit(). `lane` is any key of up to 1024 bytes. May write
   // and sync what was appended before. Fails with
   //   kUnavailable  the spool or the disk is full: finish() something first
-  //   kRefused      this lane would be one too many; others work
+  //   kRefused      this lane would be one too many, or the spool is nearly full and this lane has had its share of it;
+  //                 others work
   //   kBadData      the lane or the payload is over its limit
   //   kIo           the disk failed a commit for good; nothing more is accepted until the spool is opened again
   Result<Sequence> append(std::string_view lane, Bytes payload, WallTime time = wall_now());
@@ -115,6 +139,10 @@ class Spool {
   // counted and stepped over. Fails with kIo when the disk does not read: to go on behind the record at fault, which is
   // the first of the lane that is not in flight, finish it as kDamaged.
   Result<std::vector<Message>> next(std::string_view lane, std::size_t max_records, std::size_t max_bytes);
+
+  // An unfinished record, in flight or not, which it stays. Nothing where there is none, or where it was damaged. Fails
+  // with kIo.
+  Result<std::optional<Message>> find(std::string_view lane, Sequence sequence);
 
   // Queues what is in flight in the lane again; next() starts over with the oldest unfinished record.
   void rewind(std::string_view lane);
@@ -135,6 +163,18 @@ class Spool {
   [[nodiscard]] std::vector<LaneSummary> lanes() const;
 
   [[nodiscard]] Statistics statistics() const;
+  [[nodiscard]] const std::string& directory() const { return directory_.path(); }
+
+  // When the oldest unfinished record was accepted, as the clock had it then. Nothing where there is none, or where the
+  // disk does not read.
+  std::optional<WallTime> oldest();
+
+  // Bytes that the file system has left, whatever min_free_bytes says. Nothing where it does not tell.
+  [[nodiscard]] std::optional<std::uint64_t> free_bytes() const;
+
+  // `count` of the records finished as kDeadLettered are dead letters no more: kEvicted or kRequeued. DeadLetters calls
+  // it.
+  void recount_dead_letters(Outcome outcome, std::uint64_t count);
 
   // Whether append() refused for want of room, and nothing has been freed since that would let it go on.
   [[nodiscard]] bool full() const { return full_; }
@@ -163,15 +203,23 @@ class Spool {
   void keep_spare();
 
   Result<void> write_pending();
+  Result<void> sync_active();
   Result<void> move_pending(std::uint32_t old_seed);
   void accept_pending();
 
   [[nodiscard]] bool is_sparse() const;
   bool copy_forward();
   bool copy_segment(std::uint32_t number);
+  Result<void> check_share(const Lane& lane, std::size_t size_bytes);
+  [[nodiscard]] bool over_share(const Lane& lane, std::size_t size_bytes) const;
   bool drop_oldest();
+  bool drop_front(const std::string& name, const Lane& lane);
+  [[nodiscard]] bool is_expired(const Message& message) const;
+  void expire(const std::string& name, Lane& lane);
+  bool expire_all();
   void free_segments();
 
+  void tell(const Range& range);
   bool make_progress_durable();
   Result<void> compact_progress();
 
@@ -187,7 +235,11 @@ class Spool {
   Statistics counted_;
   std::uint64_t accepted_ = 0;
   std::uint64_t unfinished_ = 0;
+  std::uint64_t unfinished_bytes_ = 0;
   std::uint64_t in_flight_ = 0;
+  MonotonicTime opened_;                 // with
+  Sequence opened_next_ = 0;             // as the next sequence
+  MonotonicTime next_expiry_{};          // not before this are all lanes looked through
   std::uint64_t segment_bytes_sum_ = 0;  // of the sizes of all segments
   std::uint64_t spare_bytes_ = 0;        // of the file held in reserve; 0: there is none
 

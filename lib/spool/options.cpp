@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+#include "spool/options.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace fieldpipe::spool {
+namespace {
+
+// Small enough for a disk of a few MiB, and large enough for segments that hold some records each.
+constexpr std::uint64_t kLeastMaxBytes = std::uint64_t{256} << 10U;
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 50U;
+constexpr std::uint64_t kSegmentsInSmallSpool = 16;
+
+std::string_view variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string_view() : std::string_view(value);
+}
+
+Result<std::string> default_directory(std::string_view tool) {
+  // systemd.exec(5): several are separated by colons.
+  const std::string_view managed = variable("STATE_DIRECTORY");
+  if (!managed.empty()) return std::string(managed.substr(0, managed.find(':')));
+  // XDG Base Directory Specification 0.8: relative values are ignored.
+  if (const auto state = variable("XDG_STATE_HOME"); state.starts_with('/')) {
+    return fmt::format("{}/fieldpipe/{}", state, tool);
+  }
+  if (const auto home = variable("HOME"); home.starts_with('/')) {
+    return fmt::format("{}/.local/state/fieldpipe/{}", home, tool);
+  }
+  return fail(ErrorCode::kUsage, "nothing says where the spool is", "--spool DIR");
+}
+
+}  // namespace
+
+void declare(cli::OptionTable& table, Options& options, std::string_view without) {
+  table.section("Spool");
+  table.text("spool", "DIR", options.directory, "keep what is accepted here until it is delivered")
+      .default_text(std::string(without))
+      .completes(cli::Completes::kDirectories);
+  table.size("spool-max-bytes", options.max_bytes, kLeastMaxBytes, kMostBytes, "space that the spool may take");
+  table
+      .size("spool-min-free", options.min_free_bytes, 0, kMostBytes,
+            "space that the spool leaves to others on the disk")
+      .default_text("16MiB, or 5 % if that is more");
+  table.integer("spool-max-lanes", "COUNT", options.max_lanes, std::size_t{1}, std::size_t{1} << 20U,
+                "queues that the spool may hold at a time");
+  table.choice("on-full", "POLICY", options.on_full,
+               {{"block", OnFull::kBlock}, {"drop-oldest", OnFull::kDropOldest}, {"drop-newest", OnFull::kDropNewest}},
+               "what to do when the spool is full: wait, or drop and count");
+  table.duration("max-age", options.max_age, "drop what could not be delivered for so long").default_text("no limit");
+  table.choice("fsync", "WHEN", options.fsync,
+               {{"group", Fsync::kGroup}, {"always", Fsync::kAlways}, {"off", Fsync::kOff}},
+               "sync records to the disk together, one by one, or not at all");
+}
+
+Result<Spool> open(Options options, std::string_view tool, cli::Report& report) {
+  if (options.directory.empty()) {
+    auto directory = default_directory(tool);
+    if (!directory) return fail(std::move(directory));
+    options.directory = *std::move(directory);
+  }
+  options.segment_bytes = std::min(options.segment_bytes, options.max_bytes / kSegmentsInSmallSpool);
+  options.acknowledgement_bytes = std::min(options.acknowledgement_bytes, options.segment_bytes);
+  if (options.fsync == Fsync::kOff) report.warn("--fsync off: a power cut loses what was accepted");
+  auto spool = Spool::open(std::move(options));
+  if (!spool) return tl::make_unexpected(std::move(spool).error().in("spool"));
+  return spool;
+}
+
+}  // namespace fieldpipe::spool
