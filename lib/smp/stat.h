@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// Group 2: statistics. zephyrproject-rtos/zephyr doc/services/device_mgmt/smp_groups/smp_group_2.rst.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "smp/message.h"
+
+namespace fieldpipe::smp::stat {
+
+struct Read {
+  static constexpr Command kCommand{Group::kStat, 0, Op::kRead};
+  struct Request {
+    std::string name;
+
+    template <typename Self, typename Fields>
+    static void fields(Self& self, Fields& f) {
+      f("name", self.name);
+    }
+  };
+  struct Response {
+    std::string name;
+    Named<std::uint64_t> values;
+
+    template <typename Self, typename Fields>
+    static void fields(Self& self, Fields& f) {
+      f("name", self.name);
+      f("fields", self.values);
+    }
+  };
+};
+
+struct List {
+  static constexpr Command kCommand{Group::kStat, 1, Op::kRead};
+  using Request = Nothing;
+  struct Response {
+    std::vector<std::string> names;
+
+    template <typename Self, typename Fields>
+    static void fields(Self& self, Fields& f) {
+      f("stat_list", self.names);
+    }
+  };
+};
+
+}  // namespace fieldpipe::smp::stat
