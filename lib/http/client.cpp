@@ -18,10 +18,18 @@
 namespace fieldpipe::http {
 namespace {
 
+using std::string_view_literals::operator""sv;
+
 constexpr const char* kSystemAuthorities = "/etc/ssl/certs";
 constexpr long kStallBytesPerSecond = 100;
 constexpr std::size_t kMostErrorBytes = 200;
 constexpr long kProxyAuthenticationRequired = 407;
+
+// What libcurl would say by itself: the type of a web form, any type, and, before bodies of more than 1 MiB, that it
+// waits for a 100 (Continue). Such a line takes nothing from one with a value.
+constexpr std::string_view kUnwantedHeaders = "Expect:\0Accept:\0Content-Type:\0"sv;
+constexpr std::size_t kUnwantedHeaderCount = 3;
+
 constexpr std::string_view kSinkEnded = "given up by the receiver";
 
 // No certificate that is valid today was so before, and no clock that is right tells an earlier time.
@@ -276,6 +284,7 @@ void Client::State::configure(Slot& slot) {
   curl_easy_setopt(easy, CURLOPT_CAINFO, or_null(options.cafile));
   curl_easy_setopt(easy, CURLOPT_CAPATH, system ? kSystemAuthorities : or_null(options.capath));
   curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+  curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);  // a session taken up again is not checked again
   curl_easy_setopt(easy, CURLOPT_SSLCERT, or_null(options.cert));
   curl_easy_setopt(easy, CURLOPT_SSLKEY, or_null(options.key));
   curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");  // else it would be asked for on the terminal
@@ -296,10 +305,8 @@ void Client::State::open_multi() {
 }
 
 Result<void> Client::State::set_headers(Slot& slot, const Request& request) const {
-  slot.header_lines.clear();
-  std::size_t count = 1;
-  // Bodies of more than 1 MiB would otherwise wait for a 100 (Continue).
-  slot.header_lines.append("Expect:").push_back('\0');
+  slot.header_lines = kUnwantedHeaders;
+  std::size_t count = kUnwantedHeaderCount;
   for (const auto& [name, value] : request.headers) {
     if (!is_token(name)) return fail(ErrorCode::kUsage, fmt::format("'{}' is no name of a header", printable(name)));
     if (!is_plain(value)) {

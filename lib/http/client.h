@@ -39,11 +39,12 @@ struct ClientOptions {
 // Why there is no whole answer.
 enum class Failure : std::uint8_t {
   kNone,
-  kResolve,    // no address for the host or the proxy
-  kConnect,    // nobody there, or a proxy that does not connect
-  kTls,        // no TLS connection, or not with the host we want; nothing of the request was sent
-  kReset,      // the connection ended before the answer did
-  kTimeout,    // one of the three time limits
+  kResolve,  // no address for the host or the proxy
+  kConnect,  // nobody there, or a proxy that does not connect
+  kTls,      // no TLS connection, or not with the host we want; nothing of the request was sent
+  kReset,    // the connection ended before the answer did, or in the middle of its body it was no longer clear where it
+             // ends
+  kTimeout,  // one of the three time limits
   kMalformed,  // what came is not HTTP, or beyond the limits below
   kSink,       // the request's sink did not want more
   kInternal,   // out of memory, or a fault of ours

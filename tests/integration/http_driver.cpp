@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // A program for the tests of lib/http. Each line of stdin is a request, `METHOD URL [BODY]`; GET and POST keep what
 // comes, SAVE is a GET with a sink, STOP one whose sink gives up at once. All are started in order, as many at a time
-// as there are connections, and each answer is one JSON line; the last line counts the connections.
+// as there are connections, and each answer is one JSON line; the last line counts the connections. With --interactive
+// a line is read when the answer to the one before has been printed.
+#include <cstdio>
 #include <iostream>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -27,6 +30,7 @@ struct Options {
   std::size_t keep = 1024;
   std::size_t stall_s = 30;
   bool quiet_answers = false;
+  bool interactive = false;
 };
 
 struct Line {
@@ -44,6 +48,7 @@ void declare(cli::OptionTable& table, Options& options) {
   table.integer("repeat", "COUNT", options.repeat, std::size_t{1}, std::size_t{1} << 30U, "send all so often");
   table.list("header", "NAME=VALUE", options.headers, "a header of all requests");
   table.flag("count", options.quiet_answers, "print only the last line");
+  table.flag("interactive", options.interactive, "one request after the other");
   http::declare(table, options.http);
 }
 
@@ -78,9 +83,9 @@ void print(const http::Answer& answer, const Line& line, std::size_t saved_bytes
   fmt::print("{}}}\n", out);
 }
 
-std::vector<Line> read_lines() {
+std::vector<Line> read_lines(std::size_t most) {
   std::vector<Line> lines;
-  for (std::string text; std::getline(std::cin, text);) {
+  for (std::string text; lines.size() < most && std::getline(std::cin, text);) {
     const std::size_t first = text.find(' ');
     const std::size_t second = std::min(text.find(' ', first + 1), text.size());
     lines.push_back({text.substr(0, first), text.substr(first + 1, second - first - 1),
@@ -89,6 +94,79 @@ std::vector<Line> read_lines() {
   return lines;
 }
 
+class Session {
+ public:
+  Session(const Options& options, io::Loop loop, http::Client client)
+      : options_(options),
+        loop_(std::move(loop)),
+        client_(std::move(client)),
+        filling_(options.fill, 'x'),
+        of_slot_(options.http.connections),
+        saved_(options.http.connections) {
+    for (const std::string& header : options.headers) {
+      const std::size_t at = std::min(header.find('='), header.size() - 1);
+      headers_.push_back({std::string_view(header).substr(0, at), std::string_view(header).substr(at + 1)});
+    }
+  }
+
+  // Sends all `lines` and prints the answers.
+  Result<void> send(const std::vector<Line>& lines) {
+    const std::size_t count = lines.size() * options_.repeat;
+    std::size_t started = 0;
+    for (std::size_t ended = 0; ended < count;) {
+      while (started < count && client_.free_slots() > 0) {
+        if (auto begun = start(lines[started++ % lines.size()]); !begun) return begun;
+      }
+      client_.watch(loop_);
+      if (auto waited = loop_.wait(client_.deadline()); !waited) return waited;
+      client_.handle(loop_);
+      for (const http::Answer& answer : client_.answers()) {
+        if (!options_.quiet_answers) print(answer, *of_slot_[answer.slot], saved_[answer.slot]);
+        ++ended;
+        if (answer.failure == http::Failure::kNone && answer.status / 100 == 2) ++successes_;
+      }
+      client_.answers().clear();
+    }
+    std::fflush(stdout);
+    return {};
+  }
+
+  void print_totals() const {
+    fmt::print("{{\"connections\":{},\"successes\":{}}}\n", client_.connections(), successes_);
+  }
+
+ private:
+  Result<void> start(const Line& line) {
+    http::Request request;
+    request.method = line.method == "POST" ? http::Method::kPost : http::Method::kGet;
+    request.url = line.url;
+    request.headers = headers_;
+    request.body = as_bytes(line.body.empty() ? filling_ : line.body);
+    request.keep_bytes = options_.keep;
+    if (line.method == "STOP") request.sink = [](const http::Answer&, Bytes) { return false; };
+    if (line.method == "SAVE") {
+      request.sink = [this](const http::Answer& so_far, Bytes data) {
+        saved_[so_far.slot] += data.size();
+        return true;
+      };
+    }
+    const auto slot = client_.start(request);
+    if (!slot) return tl::make_unexpected(slot.error());
+    of_slot_[*slot] = &line;
+    saved_[*slot] = 0;
+    return {};
+  }
+
+  const Options& options_;
+  io::Loop loop_;
+  http::Client client_;
+  std::vector<http::Header> headers_;
+  std::string filling_;
+  std::vector<const Line*> of_slot_;
+  std::vector<std::size_t> saved_;
+  std::size_t successes_ = 0;
+};
+
 void work(const Options& options, cli::Report& report) {
   auto loop = io::Loop::create(std::chrono::seconds(10));
   if (!loop) return report.fail(loop.error());
@@ -96,51 +174,12 @@ void work(const Options& options, cli::Report& report) {
   with.stall_timeout = std::chrono::seconds(options.stall_s);
   auto client = http::Client::create(with);
   if (!client) return report.fail(client.error());
-  std::vector<http::Header> headers;
-  for (const std::string& header : options.headers) {
-    const std::size_t at = std::min(header.find('='), header.size() - 1);
-    headers.push_back({std::string_view(header).substr(0, at), std::string_view(header).substr(at + 1)});
+  Session session(options, *std::move(loop), *std::move(client));
+  const std::size_t at_a_time = options.interactive ? 1 : std::numeric_limits<std::size_t>::max();
+  for (auto lines = read_lines(at_a_time); !lines.empty(); lines = read_lines(at_a_time)) {
+    if (auto sent = session.send(lines); !sent) return report.fail(sent.error());
   }
-  const std::string filling(options.fill, 'x');
-  const std::vector<Line> lines = read_lines();
-  std::vector<const Line*> of_slot(with.connections);
-  std::vector<std::size_t> saved(with.connections);
-  const std::size_t count = lines.size() * options.repeat;
-  std::size_t started = 0;
-  std::size_t successes = 0;
-  for (std::size_t ended = 0; ended < count;) {
-    while (started < count && client->free_slots() > 0) {
-      const Line& line = lines[started++ % lines.size()];
-      http::Request request;
-      request.method = line.method == "POST" ? http::Method::kPost : http::Method::kGet;
-      request.url = line.url;
-      request.headers = headers;
-      request.body = as_bytes(line.body.empty() ? filling : line.body);
-      request.keep_bytes = options.keep;
-      if (line.method == "STOP") request.sink = [](const http::Answer&, Bytes) { return false; };
-      if (line.method == "SAVE") {
-        request.sink = [&saved](const http::Answer& so_far, Bytes data) {
-          saved[so_far.slot] += data.size();
-          return true;
-        };
-      }
-      const auto slot = client->start(request);
-      if (!slot) return report.fail(slot.error());
-      of_slot[*slot] = &line;
-      saved[*slot] = 0;
-    }
-    client->watch(*loop);
-    if (auto waited = loop->wait(client->deadline()); !waited) return report.fail(waited.error());
-    if (loop->stop_signal()) return report.stopped_by(*loop->stop_signal());
-    client->handle(*loop);
-    for (const http::Answer& answer : client->answers()) {
-      if (!options.quiet_answers) print(answer, *of_slot[answer.slot], saved[answer.slot]);
-      ++ended;
-      if (answer.failure == http::Failure::kNone && answer.status / 100 == 2) ++successes;
-    }
-    client->answers().clear();
-  }
-  fmt::print("{{\"connections\":{},\"successes\":{}}}\n", client->connections(), successes);
+  session.print_totals();
 }
 
 constexpr cli::Tool kTool{.name = "http_driver",

@@ -5,6 +5,7 @@ Nothing sleeps: a peer is waited for by trying to connect, a condition by asking
 """
 
 import contextlib
+import functools
 import os
 import select
 import shutil
@@ -104,6 +105,30 @@ class Authority:
         self.ca = str(self.folder / "ca.pem")
         self.server = self._issue("server", "/CN=localhost", "subjectAltName=DNS:localhost,IP:127.0.0.1")
         self.client = self._issue("client", "/CN=client", "extendedKeyUsage=clientAuth")
+
+    @functools.cached_property
+    def expired(self):
+        """A server's certificate of the year 2020."""
+        return self._issue_dated("expired", "20200101000000Z", "20210101000000Z")
+
+    @functools.cached_property
+    def early(self):
+        """A server's certificate that is not valid yet."""
+        return self._issue_dated("early", "20480101000000Z", "20490101000000Z")
+
+    @functools.cached_property
+    def other_host(self):
+        """A server's certificate for another host."""
+        return self._issue("other", "/CN=elsewhere.invalid", "subjectAltName=DNS:elsewhere.invalid")
+
+    def _issue_dated(self, name, start, end):
+        pair = self._issue(name, "/CN=localhost", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+        (self.folder / "index").write_text("")
+        (self.folder / "ca.conf").write_text("[ca]\ndefault_ca=c\n[c]\ndatabase=index\nrand_serial=yes\ndefault_md=sha256\n"
+                                             "new_certs_dir=.\npolicy=p\n[p]\ncommonName=supplied\n")
+        self._openssl("ca", "-batch", "-config", "ca.conf", "-cert", "ca.pem", "-keyfile", "ca.key", "-in", f"{name}.csr",
+                      "-out", f"{name}.pem", "-notext", "-startdate", start, "-enddate", end, "-extfile", f"{name}.ext")
+        return pair
 
     def _openssl(self, *arguments):
         subprocess.run(["openssl", *arguments], cwd=self.folder, check=True, stdout=subprocess.DEVNULL,
