@@ -302,7 +302,7 @@ Result<void> Client::State::lost(const std::shared_ptr<State>& self, Error error
   const bool was_up = phase == Phase::kConnected;
   // With TLS 1.3 a broker that wants another client certificate says so after the handshake, and what it
   // says is lost when our CONNECT reaches a socket that it has closed.
-  if (connections == 0 && tls_established && phase == Phase::kHandshake && connack == 0 &&
+  if (connections == 0 && !connection.patient && tls_established && phase == Phase::kHandshake && connack == 0 &&
       error.code == ErrorCode::kUnavailable && monotonic_now() < phase_ends) {
     error.code = ErrorCode::kDenied;
     error.what += " after the TLS handshake";
@@ -321,7 +321,12 @@ Result<void> Client::State::lost(const std::shared_ptr<State>& self, Error error
   }
   // What ends an established connection may pass; what a CONNACK or the TLS peer says does not.
   const bool final = !was_up && (error.code == ErrorCode::kDenied || error.code == ErrorCode::kRefused);
-  if (connections == 0 || final) return tl::make_unexpected(std::move(error));
+  if ((connections == 0 && !connection.patient) || final) return tl::make_unexpected(std::move(error));
+  if (connections == 0 && connection.version == Version::kAuto && protocol != MQTT_PROTOCOL_V5) {
+    // It was not the version after all.
+    protocol = MQTT_PROTOCOL_V5;
+    mosquitto_int_option(handle, MOSQ_OPT_PROTOCOL_VERSION, protocol);
+  }
   if (was_up && monotonic_now() - connected_since >= kStable) failures = 0;
   const auto delay = backoff(failures++, random_fraction());
   phase_ends = monotonic_now() + delay;
@@ -524,7 +529,7 @@ Result<void> Client::handle(const io::Loop& loop, std::size_t most_messages) {
   if (state.phase == State::Phase::kConnecting) {
     if (loop.ready(state.helper_done.get(), POLLIN)) return state.finish_attempt(state_);
     if (now < state.phase_ends) return {};
-    if (state.connections == 0) {
+    if (state.connections == 0 && !state.connection.patient) {
       return fail(ErrorCode::kUnavailable,
                   fmt::format("{}: no connection within {}", state.connection.host, print_duration(kConnectTimeout)));
     }

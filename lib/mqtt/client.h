@@ -48,9 +48,10 @@ struct Grant {
 // dies; one that does not want to acknowledge must not call write() again.
 //
 // Connecting and name look-up block inside the library and so happen in a helper thread. The first
-// attempt must succeed within kConnectTimeout. After that a connection that is lost is made again with
-// a jittered delay, for as long as the owner goes on calling handle(); the library sends again what was
-// published at QoS 1 and 2 and not acknowledged. MQTT 5 falls back to 3.1.1 on the first connection.
+// attempt must succeed within kConnectTimeout, unless Connection::patient says otherwise. After that a
+// connection that is lost is made again with a jittered delay, for as long as the owner goes on calling
+// handle(); the library sends again what was published at QoS 1 and 2 and not acknowledged. MQTT 5 falls
+// back to 3.1.1 on the first connection.
 class Client {
  public:
   static constexpr std::chrono::seconds kConnectTimeout{10};

@@ -82,6 +82,7 @@ struct Connection {
   std::optional<Will> will;
   Properties connect_properties;
   Properties disconnect_properties;
+  bool patient = false;  // the first connection, too, is tried again and again: nobody waits for its outcome
   std::uint16_t send_maximum = 100;     // publishes without acknowledgement
   std::uint16_t receive_maximum = 500;  // deliveries without acknowledgement; MQTT 5 tells the broker
 };
