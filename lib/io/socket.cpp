@@ -185,11 +185,11 @@ Result<std::optional<std::vector<SocketAddress>>> Lookup::answer() const {
   return std::optional(shared_->addresses);
 }
 
-Connector::Connector(Endpoint endpoint, std::chrono::nanoseconds timeout)
-    : endpoint_(std::move(endpoint)), timeout_(timeout) {}
+Connector::Connector(Endpoint endpoint, std::chrono::nanoseconds timeout, int type)
+    : endpoint_(std::move(endpoint)), timeout_(timeout), type_(type) {}
 
 void Connector::start() {
-  lookup_.emplace(endpoint_, SOCK_STREAM);
+  lookup_.emplace(endpoint_, type_);
   addresses_.reset();
   next_address_ = 0;
   connecting_ = Descriptor();
@@ -242,12 +242,12 @@ Result<Descriptor> Connector::try_addresses() {
     if (next_address_ == addresses_->size()) return give_up(last_failure_);
     const SocketAddress& address = (*addresses_)[next_address_++];
     const int family = address.storage.ss_family;
-    Descriptor socket(::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    Descriptor socket(::socket(family, type_ | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!socket) {
       last_failure_ = reason(errno);
       continue;
     }
-    hold_nothing_back(socket, family);
+    if (type_ == SOCK_STREAM) hold_nothing_back(socket, family);
     if (::connect(socket.get(), as_sockaddr(address), address.size) == 0) {
       lookup_.reset();
       return socket;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Stream sockets in the loop, TCP and unix: where they lead, connecting, listening, and moving bytes without waiting.
+// Sockets in the loop, TCP, unix and UDP: where they lead, connecting, listening, and moving bytes without waiting.
 #pragma once
 
 #include <sys/socket.h>
@@ -63,8 +63,9 @@ class Lookup {
 // Connects, address after address, until one takes the connection.
 class Connector {
  public:
-  // `timeout` bounds an attempt as a whole.
-  Connector(Endpoint endpoint, std::chrono::nanoseconds timeout);
+  // `timeout` bounds an attempt as a whole. `type` is SOCK_STREAM, or SOCK_DGRAM for a socket that sends to and hears
+  // of that one address only.
+  Connector(Endpoint endpoint, std::chrono::nanoseconds timeout, int type = SOCK_STREAM);
 
   // Begins an attempt, and ends the one that is going on.
   void start();
@@ -89,6 +90,7 @@ class Connector {
 
   Endpoint endpoint_;
   std::chrono::nanoseconds timeout_;
+  int type_;
   std::optional<Lookup> lookup_;
   std::optional<std::vector<SocketAddress>> addresses_;
   std::size_t next_address_ = 0;

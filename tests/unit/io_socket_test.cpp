@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,8 +28,8 @@ io::Loop make_loop() {
 }
 
 // Drives an attempt to its end.
-Result<io::Descriptor> connect(io::Loop& loop, const io::Endpoint& endpoint) {
-  io::Connector connector(endpoint, seconds(5));
+Result<io::Descriptor> connect(io::Loop& loop, const io::Endpoint& endpoint, int type = SOCK_STREAM) {
+  io::Connector connector(endpoint, seconds(5), type);
   connector.start();
   for (;;) {
     auto connected = connector.advance();
@@ -117,6 +119,40 @@ TEST_CASE("what is no endpoint is refused with its reason") {
 }
 
 TEST_CASE("a TCP connection on a port that the system chose") { check_conversation({}); }
+
+TEST_CASE("a datagram socket hears of its address only") {
+  auto loop = make_loop();
+  const auto bound = [] {
+    io::Descriptor socket(::socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    REQUIRE(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0);
+    return socket;
+  };
+  const auto address_of = [](const io::Descriptor& socket) {
+    sockaddr_in address{};
+    socklen_t size = sizeof(address);
+    REQUIRE(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+    return address;
+  };
+  const io::Descriptor peer = bound();
+  const io::Descriptor stranger = bound();
+  auto socket = connect(loop, {"127.0.0.1", ntohs(address_of(peer).sin_port), {}}, SOCK_DGRAM);
+  REQUIRE(socket);
+  const sockaddr_in ours = address_of(*socket);
+  const auto send_from = [&](const io::Descriptor& from, std::string_view text) {
+    REQUIRE(::sendto(from.get(), text.data(), text.size(), 0, reinterpret_cast<const sockaddr*>(&ours), sizeof(ours)) >
+            0);
+  };
+  send_from(stranger, "no");
+  send_from(peer, "yes");
+  std::array<char, 100> block;
+  loop.watch(socket->get(), POLLIN);
+  REQUIRE(loop.wait(monotonic_now() + seconds(5)));
+  CHECK(io::receive_some(*socket, block).value() == 3U);
+  CHECK(io::receive_some(*socket, block).value() == 0U);
+}
 
 TEST_CASE("a name is looked up beside the loop") {
   io::Loop loop = make_loop();
