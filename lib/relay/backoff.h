@@ -1,30 +1,21 @@
 // SPDX-License-Identifier: MIT
-// How long to wait after a failure: classes of failures, and full jitter below a limit that doubles.
+// How long to wait after a failure: full jitter below a limit that doubles.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <optional>
 
+#include "memfault/upload.h"
+
 namespace fieldpipe::relay {
 
-// Failures that pass by themselves or when someone puts something right; the record is not at fault.
-enum class Class : std::uint8_t {
-  kNetwork,     // no answer, or one of somebody else's
-  kServer,      // not now
-  kRate,        // too much from this device
-  kCredential,  // the project key or its quota
-  kEndpoint,    // this is no chunk endpoint
-};
-inline constexpr std::size_t kClasses = 5;
-
-constexpr const char* print(Class failure) {
-  constexpr std::array<const char*, kClasses> kNames{"network", "server", "rate", "credential", "endpoint"};
-  return kNames[static_cast<std::size_t>(failure)];
-}
+// Failures that pass by themselves, or when someone puts something right: the verdicts for which one waits.
+using memfault::Verdict;
+inline constexpr std::array kFailures{Verdict::kNetwork, Verdict::kServer, Verdict::kRate, Verdict::kCredential,
+                                      Verdict::kEndpoint};
 
 // No pause is longer, whatever a server says or a file holds.
 inline constexpr std::chrono::hours kLongestPause{24};
@@ -38,20 +29,8 @@ struct Backoff {
   // The wait after a failure that `failures` others of its class came before, in a row. `random` is from [0, 1): the
   // wait is evenly anywhere between the floor of the class and a limit that doubles, so that those who failed together
   // do not come back together. `slow` is for a server that has an error of its own (500).
-  [[nodiscard]] constexpr Duration wait(Class failure, bool slow, unsigned failures, double random) const {
-    // In units of `base`. A network that nobody answers in costs nobody anything, so it is tried often; answers of a
-    // server under load are not.
-    struct Figures {
-      int base;
-      std::chrono::seconds most;
-      double floor;
-    };
-    constexpr std::array<Figures, kClasses> kFigures{{{1, std::chrono::seconds(300), 0.25},
-                                                      {10, std::chrono::seconds(3600), 1},
-                                                      {10, std::chrono::seconds(3600), 1},
-                                                      {30, std::chrono::seconds(900), 10},
-                                                      {30, std::chrono::seconds(900), 10}}};
-    const Figures& figures = kFigures[static_cast<std::size_t>(failure)];
+  [[nodiscard]] constexpr Duration wait(Verdict failure, bool slow, unsigned failures, double random) const {
+    const Figures figures = figures_of(failure);
     const double limit = std::min(static_cast<double>(Duration(figures.most).count()),
                                   static_cast<double>(most.value_or(Duration::max()).count()));
     const double unit = static_cast<double>(base.count());
@@ -74,6 +53,24 @@ struct Backoff {
   // How many times longer than a base of a second `base` makes things.
   [[nodiscard]] constexpr Duration scaled(std::chrono::seconds time) const {
     return Duration(static_cast<Duration::rep>(static_cast<double>(base.count()) * static_cast<double>(time.count())));
+  }
+
+ private:
+  // Base and floor in units of `base`. A network in which nobody answers is not hurt by trying often; a server under
+  // load is.
+  struct Figures {
+    int base;
+    std::chrono::seconds most;
+    double floor;
+  };
+  static constexpr Figures figures_of(Verdict failure) {
+    switch (failure) {
+      case Verdict::kServer:
+      case Verdict::kRate: return {10, std::chrono::seconds(3600), 1};
+      case Verdict::kCredential:
+      case Verdict::kEndpoint: return {30, std::chrono::seconds(900), 10};
+      default: return {1, std::chrono::seconds(300), 0.25};
+    }
   }
 };
 

@@ -23,7 +23,7 @@ constexpr unsigned kMassRefusals = 20;
 constexpr std::size_t kMassLanes = 3;
 constexpr std::chrono::minutes kMassWithin{10};
 
-constexpr std::size_t index(Class failure) { return static_cast<std::size_t>(failure); }
+constexpr std::size_t index(Verdict failure) { return static_cast<std::size_t>(failure); }
 
 // FNV-1a. Written to files: it must give the same in every build.
 std::uint64_t identity(std::string_view text) {
@@ -46,11 +46,11 @@ struct Schedule::Scope {
   std::size_t in_flight = 0;
   std::size_t allowed = kAny;  // requests at a time
   std::deque<Lane*> waiting;   // for this scope to take more
-  std::array<unsigned, kClasses> failures{};
+  Failures failures{};
   std::optional<MonotonicTime> succeeded;  // last
   std::optional<MonotonicTime> until;      // it is paused
   MonotonicTime began{};                   // when that did
-  Class waits_for = Class::kNetwork;
+  Verdict waits_for = Verdict::kNetwork;
 
   // Of a key: lanes that were limited lately.
   std::deque<std::pair<MonotonicTime, std::string>> limited;
@@ -224,9 +224,9 @@ Action Schedule::settle(Lane& lane, const Outcome& outcome, MonotonicTime now) {
       succeed(lane, now);
       action = Action::kFinish;
       break;
-    case Verdict::kTooLarge:
-    case Verdict::kRefused: action = refuse(lane, outcome, now); break;
-    case Verdict::kFailed: action = fail(lane, outcome, now); break;
+    case Verdict::kSize:
+    case Verdict::kRecord: action = refuse(lane, outcome, now); break;
+    default: action = fail(lane, outcome, now); break;
   }
   wake(*lane.key);
   wake(*lane.endpoint);
@@ -237,7 +237,7 @@ Action Schedule::settle(Lane& lane, const Outcome& outcome, MonotonicTime now) {
 void Schedule::hold(Lane& lane, MonotonicTime now) {
   for (auto* queue : {&ready_, &lane.endpoint->waiting, &lane.key->waiting}) std::erase(*queue, &lane);
   if (!lane.until) {
-    pause(lane, Class::kServer, now + wait({}, Class::kServer, lane.failures[index(Class::kServer)]++));
+    pause(lane, Verdict::kServer, now + wait({}, Verdict::kServer, lane.failures[index(Verdict::kServer)]++));
   }
   wake(*lane.key);
   wake(*lane.endpoint);
@@ -276,7 +276,7 @@ void Schedule::succeed(Lane& lane, MonotonicTime now) {
     if (scope->until) {
       // It was on its way when another lane failed: that one alone is to wait. Not so where the server refused to be
       // asked at all: the answer may be older than the refusal.
-      const bool disproved = scope->waits_for == Class::kNetwork || scope->waits_for == Class::kServer;
+      const bool disproved = scope->waits_for == Verdict::kNetwork || scope->waits_for == Verdict::kServer;
       if (!disproved || lane.began > scope->began) continue;
       paused_scopes_.erase({*scope->until, scope});
       scope->failures.fill(0);
@@ -299,7 +299,7 @@ Action Schedule::refuse(Lane& lane, const Outcome& outcome, MonotonicTime now) {
   lane.again = 0;
   if (lane.chunks == 1) return refuse_chunk(lane, now);
   Scope& endpoint = *lane.endpoint;
-  if (outcome.verdict == Verdict::kTooLarge) {
+  if (outcome.verdict == Verdict::kSize) {
     endpoint.most_bytes = std::min(endpoint.most_bytes, std::max(endpoint.largest_accepted_bytes, lane.bytes / 2));
     // As large a request was accepted before: this one has too many parts.
     if (endpoint.most_bytes >= lane.bytes) lane.most_chunks = lane.chunks / 2;
@@ -307,7 +307,7 @@ Action Schedule::refuse(Lane& lane, const Outcome& outcome, MonotonicTime now) {
   }
   lane.suspects = lane.chunks;
   if (!endpoint.breaker) return Action::kKeep;
-  const Action action = fail(lane, {.failure = Class::kEndpoint}, now);
+  const Action action = fail(lane, {.verdict = Verdict::kEndpoint}, now);
   lane.again = 0;
   return action;
 }
@@ -323,7 +323,7 @@ Action Schedule::refuse_chunk(Lane& lane, MonotonicTime now) {
     return Action::kDeadLetter;
   }
   lane.failed.reset();  // whatever other lanes had before: now this concerns all
-  const Action action = fail(lane, {.failure = Class::kEndpoint}, now);
+  const Action action = fail(lane, {.verdict = Verdict::kEndpoint}, now);
   event_.what = Event::What::kBreaker;
   return action;
 }
@@ -346,7 +346,7 @@ bool Schedule::is_cause(Lane& lane, MonotonicTime now) {
          *succeeded > lane.stuck_since;
 }
 
-std::chrono::nanoseconds Schedule::wait(const Outcome& outcome, Class failure, unsigned failures) {
+std::chrono::nanoseconds Schedule::wait(const Outcome& outcome, Verdict failure, unsigned failures) {
   const auto own = limits_.backoff.wait(failure, outcome.slow, failures, random_());
   const auto chosen = outcome.retry_after ? Backoff::told(*outcome.retry_after, own, random_()) : own;
   waited_ += chosen;
@@ -354,7 +354,7 @@ std::chrono::nanoseconds Schedule::wait(const Outcome& outcome, Class failure, u
 }
 
 Action Schedule::fail(Lane& lane, const Outcome& outcome, MonotonicTime now) {
-  const std::size_t kind = index(outcome.failure);
+  const std::size_t kind = index(outcome.verdict);
   lane.again = lane.chunks;
   if (outcome.stuck && is_cause(lane, now)) {
     lane.again = 0;
@@ -366,26 +366,26 @@ Action Schedule::fail(Lane& lane, const Outcome& outcome, MonotonicTime now) {
       return Action::kDeadLetter;
     }
   }
-  Scope* scope = outcome.failure == Class::kCredential ? lane.key : lane.endpoint;
+  Scope* scope = outcome.verdict == Verdict::kCredential ? lane.key : lane.endpoint;
   const bool alone = lane.failed && scope->succeeded && *scope->succeeded > *lane.failed;
   lane.failed = now;
   const unsigned before = lane.failures[kind]++;
-  if (outcome.failure == Class::kRate || alone) {
-    const auto chosen = wait(outcome, outcome.failure, before);
-    pause(lane, outcome.failure, now + chosen);
-    event_ = {Event::What::kLaneWaits, outcome.failure, chosen};
-    if (outcome.failure == Class::kRate) limit_key(lane, chosen, now);
+  if (outcome.verdict == Verdict::kRate || alone) {
+    const auto chosen = wait(outcome, outcome.verdict, before);
+    pause(lane, outcome.verdict, now + chosen);
+    event_ = {Event::What::kLaneWaits, outcome.verdict, chosen};
+    if (outcome.verdict == Verdict::kRate) limit_key(lane, chosen, now);
     return Action::kKeep;
   }
   if (scope->until) {  // since this request began; it fails for the same reason
     if (!outcome.retry_after) return Action::kKeep;
     const auto until = now + Backoff::told(*outcome.retry_after, {}, random_());
-    if (until > *scope->until) pause(*scope, outcome.failure, until, scope->began);
+    if (until > *scope->until) pause(*scope, outcome.verdict, until, scope->began);
     return Action::kKeep;
   }
-  const auto chosen = wait(outcome, outcome.failure, scope->failures[kind]++);
-  pause(*scope, outcome.failure, now + chosen, now);
-  event_ = {scope == lane.key ? Event::What::kKeyWaits : Event::What::kEndpointWaits, outcome.failure, chosen};
+  const auto chosen = wait(outcome, outcome.verdict, scope->failures[kind]++);
+  pause(*scope, outcome.verdict, now + chosen, now);
+  event_ = {scope == lane.key ? Event::What::kKeyWaits : Event::What::kEndpointWaits, outcome.verdict, chosen};
   return Action::kKeep;
 }
 
@@ -398,19 +398,19 @@ void Schedule::limit_key(const Lane& lane, std::chrono::nanoseconds chosen, Mono
   if (key.limited.size() < kLimitedLanes) return;
   key.limited.clear();
   if (key.until && *key.until >= now + chosen) return;
-  ++key.failures[index(Class::kRate)];
-  pause(key, Class::kRate, now + chosen, now);
-  event_ = {Event::What::kKeyWaits, Class::kRate, chosen};
+  ++key.failures[index(Verdict::kRate)];
+  pause(key, Verdict::kRate, now + chosen, now);
+  event_ = {Event::What::kKeyWaits, Verdict::kRate, chosen};
 }
 
-void Schedule::pause(Lane& lane, Class failure, MonotonicTime until) {
+void Schedule::pause(Lane& lane, Verdict failure, MonotonicTime until) {
   lane.until = until;
   lane.waits_for = failure;
   paused_lanes_.emplace(until, &lane);
   ++changes_;
 }
 
-void Schedule::pause(Scope& scope, Class failure, MonotonicTime until, MonotonicTime began) {
+void Schedule::pause(Scope& scope, Verdict failure, MonotonicTime until, MonotonicTime began) {
   if (scope.until) paused_scopes_.erase({*scope.until, &scope});
   scope.until = until;
   scope.began = began;
@@ -419,8 +419,8 @@ void Schedule::pause(Scope& scope, Class failure, MonotonicTime until, Monotonic
   ++changes_;
 }
 
-std::array<std::size_t, kClasses> Schedule::waiting() const {
-  std::array<std::size_t, kClasses> counts{};
+std::array<std::size_t, 8> Schedule::waiting() const {
+  std::array<std::size_t, 8> counts{};
   for (const auto& [name, lane] : lanes_) {
     if (lane.until) {
       ++counts[index(lane.waits_for)];
@@ -434,7 +434,7 @@ std::array<std::size_t, kClasses> Schedule::waiting() const {
 }
 
 bool Schedule::denied() const {
-  const auto refused = [](const auto& failures) { return failures[index(Class::kCredential)] > 0; };
+  const auto refused = [](const auto& failures) { return failures[index(Verdict::kCredential)] > 0; };
   return std::any_of(scopes_.begin(), scopes_.end(), [&](const auto& s) { return refused(s.second->failures); }) ||
          std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& l) { return refused(l.second.failures); });
 }

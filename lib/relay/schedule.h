@@ -24,21 +24,16 @@
 
 namespace fieldpipe::relay {
 
-// What an answer says of the chunks that were sent.
-enum class Verdict : std::uint8_t {
-  kDelivered,
-  kTooLarge,  // the request
-  kRefused,   // something about the chunks
-  kFailed,    // nothing about them: `failure` says what
-};
-
+// What an answer means.
 struct Outcome {
-  Verdict verdict = Verdict::kFailed;
-  Class failure = Class::kNetwork;
+  Verdict verdict = Verdict::kNetwork;
   bool slow = false;                                      // a server with an error of its own (500): longer waits
   bool stuck = false;                                     // the chunks may be the cause after all: 500, or no answer
   std::optional<std::chrono::nanoseconds> retry_after{};  // as the server told
 };
+
+// How often in a row something failed, by verdict.
+using Failures = std::array<unsigned, 8>;
 
 // What to do with the chunks of a request that has ended.
 enum class Action : std::uint8_t {
@@ -51,7 +46,7 @@ enum class Action : std::uint8_t {
 // another key or endpoint is not affected.
 struct Pause {
   std::uint64_t id = 0;
-  Class failure = Class::kNetwork;
+  Verdict failure = Verdict::kNetwork;
   unsigned failures = 0;
   bool breaker = false;
   std::chrono::nanoseconds remaining{0};
@@ -82,14 +77,14 @@ class Schedule {
     std::size_t bytes = 0;   // of its payload
     MonotonicTime began{};   // when it did
 
-    std::array<unsigned, kClasses> failures{};                          // in a row
+    Failures failures{};                                                // in a row
     std::optional<MonotonicTime> failed;                                // the last one, where no success came after it
     std::size_t again = 0;                                              // so many chunks failed together
     std::size_t suspects = 0;                                           // one of so many chunks at the front is refused
     std::size_t most_chunks = std::numeric_limits<std::size_t>::max();  // more in a request were too large
     unsigned stuck = 0;                                                 // failures that the chunks may have caused
     MonotonicTime stuck_since{};
-    Class waits_for = Class::kNetwork;
+    Verdict waits_for = Verdict::kNetwork;
     std::optional<MonotonicTime> until;  // it waits
   };
 
@@ -133,8 +128,8 @@ class Schedule {
 
   [[nodiscard]] std::size_t in_flight() const { return in_flight_; }
 
-  // Lanes that have to wait, by class.
-  [[nodiscard]] std::array<std::size_t, kClasses> waiting() const;
+  // Lanes that have to wait, by verdict.
+  [[nodiscard]] std::array<std::size_t, 8> waiting() const;
 
   // Whether a project key was refused and has not been accepted since.
   [[nodiscard]] bool denied() const;
@@ -153,7 +148,7 @@ class Schedule {
   // What began to wait in the last settle(), and how long.
   struct Event {
     enum class What : std::uint8_t { kNone, kLaneWaits, kKeyWaits, kEndpointWaits, kBreaker } what = What::kNone;
-    Class failure = Class::kNetwork;
+    Verdict failure = Verdict::kNetwork;
     std::chrono::nanoseconds wait{0};
   };
   [[nodiscard]] const Event& last_event() const { return event_; }
@@ -182,9 +177,9 @@ class Schedule {
   Action fail(Lane& lane, const Outcome& outcome, MonotonicTime now);
   [[nodiscard]] bool is_cause(Lane& lane, MonotonicTime now);
   void limit_key(const Lane& lane, std::chrono::nanoseconds chosen, MonotonicTime now);
-  std::chrono::nanoseconds wait(const Outcome& outcome, Class failure, unsigned failures);
-  void pause(Lane& lane, Class failure, MonotonicTime until);
-  void pause(Scope& scope, Class failure, MonotonicTime until, MonotonicTime began);
+  std::chrono::nanoseconds wait(const Outcome& outcome, Verdict failure, unsigned failures);
+  void pause(Lane& lane, Verdict failure, MonotonicTime until);
+  void pause(Scope& scope, Verdict failure, MonotonicTime until, MonotonicTime began);
 
   Limits limits_;
   std::function<double()> random_;

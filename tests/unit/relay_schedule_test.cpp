@@ -19,13 +19,13 @@ using namespace std::chrono_literals;
 using std::chrono::nanoseconds;
 
 constexpr Outcome kDelivered{.verdict = Verdict::kDelivered};
-constexpr Outcome kRefused{.verdict = Verdict::kRefused};
-constexpr Outcome kTooLarge{.verdict = Verdict::kTooLarge};
+constexpr Outcome kRefused{.verdict = Verdict::kRecord};
+constexpr Outcome kTooLarge{.verdict = Verdict::kSize};
 
-constexpr Outcome failed(Class failure) { return {.verdict = Verdict::kFailed, .failure = failure}; }
+constexpr Outcome failed(Verdict failure) { return {.verdict = failure}; }
 
-constexpr Outcome failed(Class failure, nanoseconds retry_after) {
-  return {.verdict = Verdict::kFailed, .failure = failure, .retry_after = retry_after};
+constexpr Outcome failed(Verdict failure, nanoseconds retry_after) {
+  return {.verdict = failure, .retry_after = retry_after};
 }
 
 // What the server thinks of chunks: each is 100 bytes and has a number.
@@ -127,6 +127,10 @@ struct Simulation {
   int requests = 0;
 };
 
+std::size_t waiting(const Simulation& relay, Verdict verdict) {
+  return relay.schedule.waiting()[static_cast<std::size_t>(verdict)];
+}
+
 TEST_CASE("lanes take turns, one request each at a time, as many as may be") {
   Simulation relay({.requests = 2, .batch_chunks = 1});
   for (const char* name : {"a", "b", "c"}) relay.put(name, 2);
@@ -148,14 +152,14 @@ TEST_CASE("nobody answers: all wait, one tries, and one after the other comes ba
   Simulation relay;
   for (int i = 0; i < 20; ++i) relay.put(fmt::format("{:02}", i), 100);
   CHECK(relay.count_begun() == 8);
-  relay.end_all(failed(Class::kNetwork));
+  relay.end_all(failed(Verdict::kNetwork));
   CHECK(relay.begin().empty());
-  CHECK(relay.schedule.waiting()[0] == 20);
+  CHECK(waiting(relay, Verdict::kNetwork) == 20);
   // The other seven fail for the same reason: that counts once.
   CHECK(relay.advance() == 250ms);
   relay.random = 1;
   CHECK(relay.begin() == "08");  // one that did not fail
-  relay.end_all(failed(Class::kNetwork));
+  relay.end_all(failed(Verdict::kNetwork));
   CHECK(relay.advance() == 2s);
   CHECK(relay.begin() == "09");
   relay.end_all(kDelivered);
@@ -165,7 +169,7 @@ TEST_CASE("nobody answers: all wait, one tries, and one after the other comes ba
   relay.end(*relay.flying.front(), kDelivered);
   CHECK(relay.count_begun() == 8);
   // And the count of failures is gone.
-  relay.end_all(failed(Class::kNetwork));
+  relay.end_all(failed(Verdict::kNetwork));
   CHECK(relay.advance() == 1s);
 }
 
@@ -173,7 +177,7 @@ TEST_CASE("what failed is sent again as it was") {
   Simulation relay({.batch_chunks = 10});
   relay.put("a", 3);
   relay.begin();
-  relay.end_all(failed(Class::kServer));
+  relay.end_all(failed(Verdict::kServer));
   relay.put("a", 7);
   relay.advance();
   relay.begin();
@@ -186,7 +190,7 @@ TEST_CASE("what failed is sent again as it was") {
 }
 
 TEST_CASE("a lane that fails while others succeed waits alone") {
-  for (const Class failure : {Class::kNetwork, Class::kServer, Class::kCredential, Class::kEndpoint}) {
+  for (const Verdict failure : {Verdict::kNetwork, Verdict::kServer, Verdict::kCredential, Verdict::kEndpoint}) {
     CAPTURE(print(failure));
     Simulation relay({.requests = 2, .batch_chunks = 1});
     relay.put("bad", 5);
@@ -204,16 +208,16 @@ TEST_CASE("a lane that fails while others succeed waits alone") {
     relay.end("bad", failed(failure));
     relay.end("good", kDelivered);
     CHECK(relay.begin() == "good");
-    CHECK(relay.schedule.waiting()[static_cast<std::size_t>(failure)] == 1);
+    CHECK(waiting(relay, failure) == 1);
     relay.end("good", kDelivered);
     CHECK(relay.begin().empty());
     CHECK(relay.queues["good"].empty());
-    CHECK(relay.schedule.denied() == (failure == Class::kCredential));
+    CHECK(relay.schedule.denied() == (failure == Verdict::kCredential));
   }
 }
 
 TEST_CASE("an answer that was on its way lifts the pause of a lane's failure, but not that of a refused key") {
-  for (const Class failure : {Class::kNetwork, Class::kServer, Class::kCredential, Class::kEndpoint}) {
+  for (const Verdict failure : {Verdict::kNetwork, Verdict::kServer, Verdict::kCredential, Verdict::kEndpoint}) {
     CAPTURE(print(failure));
     Simulation relay({.requests = 2, .batch_chunks = 1});
     relay.put("bad", 5);
@@ -221,7 +225,7 @@ TEST_CASE("an answer that was on its way lifts the pause of a lane's failure, bu
     relay.begin();
     relay.end("bad", failed(failure, 1h));
     relay.end("good", kDelivered);
-    const bool lifted = failure == Class::kNetwork || failure == Class::kServer;
+    const bool lifted = failure == Verdict::kNetwork || failure == Verdict::kServer;
     CHECK(relay.count_begun() == (lifted ? 2 : 0));
   }
 }
@@ -236,7 +240,7 @@ TEST_CASE("a refused key stops its lanes, and nothing is lost") {
       [&](const std::string& lane, const auto&) {
         if (lane == "c") return kDelivered;
         ++refusals;
-        return failed(Class::kCredential);
+        return failed(Verdict::kCredential);
       },
       10min);
   CHECK(relay.queues["c"].empty());
@@ -257,7 +261,7 @@ TEST_CASE("a limited device waits as it was told, and others do not") {
   relay.put("a", 1);
   relay.put("b", 3);
   relay.begin();
-  relay.end("a", failed(Class::kRate, 90s));
+  relay.end("a", failed(Verdict::kRate, 90s));
   relay.end("b", kDelivered);
   CHECK(relay.begin() == "b");
   relay.end_all(kDelivered);
@@ -269,11 +273,11 @@ TEST_CASE("three limited devices within a minute stop their project, not others"
   for (const char* name : {"a", "b", "c", "d"}) relay.put(name, 2);
   relay.put("e", 2, "another key");
   relay.begin();
-  relay.end("a", failed(Class::kRate, 10s));
-  relay.end("b", failed(Class::kRate, 10s));
+  relay.end("a", failed(Verdict::kRate, 10s));
+  relay.end("b", failed(Verdict::kRate, 10s));
   relay.end("d", kDelivered);
   CHECK(relay.begin() == "d");
-  relay.end("c", failed(Class::kRate, 20s));
+  relay.end("c", failed(Verdict::kRate, 20s));
   relay.end("d", kDelivered);
   relay.end("e", kDelivered);
   relay.put("f", 1);
@@ -332,7 +336,7 @@ TEST_CASE("where everything is refused, the chunks are not to blame") {
   const Server server = [&](const auto&, const auto&) { return broken ? kRefused : kDelivered; };
   relay.run(server, 1h);
   CHECK(relay.dead["a"].size() + relay.dead["b"].size() == 19);
-  CHECK(relay.schedule.waiting()[4] == 2);
+  CHECK(waiting(relay, Verdict::kEndpoint) == 2);
   const std::size_t dead = relay.dead["a"].size() + relay.dead["b"].size();
   const int requests = relay.requests;
   relay.run(server, 1h);
@@ -370,7 +374,7 @@ TEST_CASE("a chunk that only ever gives errors is set aside after an hour in whi
   const Server server = [&](const std::string& lane, const std::vector<int>& chunks) {
     if (lane != "bad" || std::count(chunks.begin(), chunks.end(), 4) == 0) return kDelivered;
     ++failures;
-    Outcome outcome = failed(Class::kServer);
+    Outcome outcome = failed(Verdict::kServer);
     outcome.slow = outcome.stuck = true;
     return outcome;
   };
@@ -399,8 +403,8 @@ TEST_CASE("pauses outlive a restart, and the count of failures too") {
   before.put("b", 5);
   before.begin();
   before.random = 0.5;
-  before.end("a", failed(Class::kRate, 100s));
-  before.end("b", failed(Class::kCredential));
+  before.end("a", failed(Verdict::kRate, 100s));
+  before.end("b", failed(Verdict::kCredential));
   before.now += 5s;
   const auto pauses = before.schedule.pauses(before.now);
   REQUIRE(pauses.size() == 2);
@@ -417,7 +421,7 @@ TEST_CASE("pauses outlive a restart, and the count of failures too") {
   CHECK(after.advance() == 15s);  // 20 s, of which 5 were over
   CHECK(after.begin() == "b");
   after.random = 1;
-  after.end("b", failed(Class::kCredential));
+  after.end("b", failed(Verdict::kCredential));
   CHECK(after.advance() == 60s);  // the second failure in a row
   CHECK(after.begin() == "b");
   after.end("b", kDelivered);
@@ -430,7 +434,7 @@ TEST_CASE("no pause is longer than a day, whatever was kept") {
   Simulation relay;
   relay.put("a", 1);
   relay.begin();
-  relay.end_all(failed(Class::kServer));
+  relay.end_all(failed(Verdict::kServer));
   auto pauses = relay.schedule.pauses(relay.now);
   REQUIRE(pauses.size() == 1);
   for (const nanoseconds remaining : {nanoseconds(-1), nanoseconds::max(), nanoseconds::min()}) {
@@ -453,8 +457,8 @@ TEST_CASE("a hint ends waits, with one request first") {
   relay.put("a", 1);
   relay.put("b", 1);
   relay.begin();
-  relay.end("a", failed(Class::kRate, 1h));
-  relay.end("b", failed(Class::kEndpoint));
+  relay.end("a", failed(Verdict::kRate, 1h));
+  relay.end("b", failed(Verdict::kEndpoint));
   CHECK(relay.begin().empty());
   relay.schedule.hurry(relay.now);
   CHECK(relay.count_begun() == 1);
@@ -483,7 +487,7 @@ TEST_CASE("thousands of lanes cost a request no more than a few do") {
   int requests = 0;
   relay.run([&](const auto&, const auto&) {
     ++requests;
-    return requests % 3 == 0 ? failed(static_cast<Class>(requests / 3 % 3)) : kDelivered;
+    return requests % 3 == 0 ? failed(kFailures[static_cast<std::size_t>(requests) / 3 % 3]) : kDelivered;
   });
   for (const auto& [name, queue] : relay.queues) CHECK(queue.empty());
 }
