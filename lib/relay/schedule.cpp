@@ -243,9 +243,11 @@ void Schedule::hold(Lane& lane, MonotonicTime now) {
   wake(*lane.endpoint);
 }
 
-void Schedule::cancel(Lane& lane) {
-  land(lane);
-  ready_.push_front(&lane);
+std::string_view Schedule::endpoint_of(const Lane& lane) { return std::string_view(lane.endpoint->name).substr(1); }
+
+std::string_view Schedule::key_of(const Lane& lane) {
+  const std::string_view name = lane.key->name;
+  return name.substr(name.find('\0') + 1);
 }
 
 void Schedule::hurry(MonotonicTime now) {

@@ -117,8 +117,12 @@ class Schedule {
   // or the dead letter not be written.
   void hold(Lane& lane, MonotonicTime now);
 
-  // The request of the lane is given up, without judging anybody.
-  void cancel(Lane& lane);
+  // The lane takes its turn again, although nothing was sent.
+  void again(Lane& lane) { ready_.push_back(&lane); }
+
+  // What fill() was given for the lane.
+  static std::string_view endpoint_of(const Lane& lane);
+  static std::string_view key_of(const Lane& lane);
 
   // Ends all pauses; the first request after each is a probe still.
   void hurry(MonotonicTime now);
