@@ -50,6 +50,8 @@ ExitStatus status_of(ErrorCode code) {
 
 }  // namespace
 
+Report::Report(std::string tool) : tool_(std::move(tool)), shows_progress_(::isatty(STDERR_FILENO) != 0) {}
+
 void Report::fail(const Error& error) {
   if (error.code == ErrorCode::kReaderGone) {
     if (!signal_) signal_ = SIGPIPE;
@@ -73,12 +75,30 @@ void Report::say(std::string_view what) {
   if (verbose_) print(what);
 }
 
+void Report::progress(std::string_view what) {
+  const MonotonicTime now = monotonic_now();
+  if (!shows_progress() || now < next_progress_) return;
+  next_progress_ = now + kProgressInterval;
+  progress_shown_ = true;
+  // Back to the first column, and what is left of the line before is erased (ECMA-48, EL).
+  const std::string line = fmt::format("\r{}: {}\x1b[K", tool_, printable(what));
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+void Report::clear_progress() {
+  if (!std::exchange(progress_shown_, false)) return;
+  constexpr std::string_view kClear = "\r\x1b[K";
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, kClear.data(), kClear.size());
+}
+
 int Report::finish() {
+  clear_progress();
   if (signal_) die_by(*signal_);
   return static_cast<int>(status_);
 }
 
 void Report::print(std::string_view text) {
+  clear_progress();
   // One write a line, so that the lines of a pipeline's tools do not mix. A stderr that cannot be
   // written leaves nobody to tell.
   // Names of files and what a far side sent are made harmless here, for all messages.

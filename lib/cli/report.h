@@ -2,10 +2,12 @@
 // What a run tells its user: messages on stderr, and the one exit status they add up to.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <string_view>
 
+#include "core/clock.h"
 #include "core/result.h"
 
 namespace fieldpipe::cli {
@@ -31,7 +33,7 @@ enum class ExitStatus : int {
 // 70, 64, 74, 78, 66, 77, 69, 75, 65, 1.
 class Report {
  public:
-  explicit Report(std::string tool) : tool_(std::move(tool)) {}
+  explicit Report(std::string tool);
 
   void set_quiet(bool quiet) { quiet_ = quiet; }
   void set_verbose(bool verbose) { verbose_ = verbose; }
@@ -50,6 +52,14 @@ class Report {
   // What is being done; printed with --verbose only.
   void say(std::string_view what);
 
+  // How far a long run is, as a line that the next one replaces. Shown where stderr is a terminal, at most every
+  // kProgressInterval, and not with --quiet.
+  static constexpr std::chrono::milliseconds kProgressInterval{200};
+  void progress(std::string_view what);
+
+  // Whether progress() shows anything.
+  [[nodiscard]] bool shows_progress() const { return shows_progress_ && !quiet_; }
+
   // The run was cut short by this signal (INT, TERM or HUP), and has cleaned up.
   void stopped_by(int signal) { signal_ = signal; }
 
@@ -63,10 +73,14 @@ class Report {
  private:
   void print(std::string_view text);
   void remember(ExitStatus status);
+  void clear_progress();
 
   std::string tool_;
   bool quiet_ = false;
   bool verbose_ = false;
+  bool shows_progress_;
+  bool progress_shown_ = false;
+  MonotonicTime next_progress_{};
   ExitStatus status_ = ExitStatus::kOk;
   std::optional<int> signal_;
 };

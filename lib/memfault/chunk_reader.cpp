@@ -33,6 +33,23 @@ std::uint64_t count_lines(std::string_view text) {
   return static_cast<std::uint64_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
+// Kept of the text of a record that was refused.
+constexpr std::size_t kKeptBytes = 4096;
+
+// `text` with all that may be a project key masked.
+std::string without_keys(std::string_view text) {
+  const auto alphanumeric = [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  };
+  std::string masked(text);
+  for (auto at = masked.begin(); at != masked.end();) {
+    const auto begin = std::find_if(at, masked.end(), alphanumeric);
+    at = std::find_if_not(begin, masked.end(), alphanumeric);
+    if (at - begin == static_cast<std::ptrdiff_t>(kProjectKeyBytes)) std::fill(begin, at, '*');
+  }
+  return masked;
+}
+
 bool is_hex(char c) { return kHexValue[static_cast<unsigned char>(c)] != kNotHex; }
 
 // The current member of `reader`, which is base64.
@@ -142,7 +159,7 @@ Result<ChunkReader::Step> ChunkReader::next_framed(Bytes window, bool at_end) {
   if (!step->record) return Step{};
   begin_record(0);
   record_.chunk = *step->record;
-  return give(step->used_bytes, {});
+  return give(step->used_bytes, {}, as_text(record_.chunk));
 }
 
 ChunkReader::Step ChunkReader::next_console(Bytes window, bool at_end) {
@@ -153,7 +170,7 @@ ChunkReader::Step ChunkReader::next_console(Bytes window, bool at_end) {
   if (!step.found) return {step.used_bytes, nullptr};
   begin_record(line);
   record_.chunk = as_bytes(chunk_);
-  return give(step.used_bytes, *std::move(step.found));
+  return give(step.used_bytes, *std::move(step.found), text.substr(step.record_at, step.used_bytes - step.record_at));
 }
 
 ChunkReader::Step ChunkReader::next_line(Bytes window, bool at_end) {
@@ -163,10 +180,15 @@ ChunkReader::Step ChunkReader::next_line(Bytes window, bool at_end) {
     if (line->text.empty() && !line->too_long) continue;
     begin_record(lines_);
     if (line->too_long) {
-      return give(used_bytes, fail(ErrorCode::kBadData, fmt::format("line longer than a chunk at the limit of {} takes",
-                                                                    print_size(options_.max_record_bytes))));
+      auto refused = refuse("oversize", fmt::format("line longer than a chunk at the limit of {} takes",
+                                                    print_size(options_.max_record_bytes)));
+      return give(used_bytes, std::move(refused), start_.empty() ? line->text : start_);
     }
-    return give(used_bytes, read_line(line->text));
+    if (options_.whole_lines && !line->ended && (form_ == ChunkForm::kHex || form_ == ChunkForm::kBase64)) {
+      return give(used_bytes, refuse("unterminated", "the last line has no end, so a part of it may be missing"),
+                  line->text);
+    }
+    return give(used_bytes, read_line(line->text), line->text);
   }
   return {used_bytes + std::exchange(dropped_bytes_, 0), nullptr};
 }
@@ -180,14 +202,14 @@ std::optional<ChunkReader::Line> ChunkReader::take_line(Bytes window, bool at_en
   const bool too_long = skipping_ || length > max_line_bytes(form_, options_.max_record_bytes);
   if (!ended && (!at_end || (text.empty() && !skipping_))) {
     if (too_long) {
-      skipping_ = true;
+      if (!std::exchange(skipping_, true)) start_ = text.substr(0, kKeptBytes);
       dropped_bytes_ = length;
     }
     return std::nullopt;
   }
-  skipping_ = false;
+  if (!std::exchange(skipping_, false)) start_.clear();
   ++lines_;
-  return Line{length + (ended ? 1 : 0), trimmed(text.substr(0, length)), too_long};
+  return Line{length + (ended ? 1 : 0), trimmed(text.substr(0, length)), too_long, ended};
 }
 
 Result<void> ChunkReader::read_line(std::string_view line) {
@@ -227,8 +249,7 @@ Result<void> ChunkReader::read_ndjson(std::string_view line) {
   if (auto walked = reader_.finish(); !walked) return walked;
   if (!seen[kDevice]) return fail(ErrorCode::kBadData, "no device");
   if (!seen[kChunk]) return fail(ErrorCode::kBadData, "no chunk");
-  if (auto checked = check_device(record_.device); !checked) return checked;
-  return seen[kKey] ? check_project_key(record_.project_key) : Result<void>();
+  return check_identity(seen[kKey]);
 }
 
 Result<void> ChunkReader::read_event(std::string_view line) {
@@ -257,7 +278,7 @@ Result<void> ChunkReader::read_envelope(std::string_view line) {
   auto envelope = record::parse_envelope(reader_, line);
   if (!envelope) return fail(std::move(envelope));
   envelope_ = *std::move(envelope);
-  if (envelope_.retain.value_or(false)) return fail(ErrorCode::kBadData, "a retained message, which is a replay");
+  if (envelope_.retain.value_or(false)) return refuse("retained", "a retained message, which is a replay");
   chunk_ = std::move(envelope_.payload);
   return read_topic(envelope_.topic);
 }
@@ -267,12 +288,25 @@ Result<void> ChunkReader::read_topic(std::string_view topic) {
   const auto match = options_.topic.match(topic);
   if (!match) {
     // Without the topic, which may hold a key.
-    return fail(ErrorCode::kBadData, fmt::format("the topic does not match {}", options_.topic.filter()));
+    return refuse("bad-topic", fmt::format("the topic does not match {}", options_.topic.filter()));
   }
   record_.device = match->device;
   record_.project_key = match->project_key.value_or(std::string_view{});
-  if (auto checked = check_device(record_.device); !checked) return checked;
-  return match->project_key ? check_project_key(record_.project_key) : Result<void>();
+  return check_identity(match->project_key.has_value());
+}
+
+Result<void> ChunkReader::check_identity(bool with_key) {
+  if (auto checked = check_device(record_.device); !checked) {
+    return refuse("bad-device-id", std::move(checked).error().what);
+  }
+  if (!with_key) return {};
+  auto checked = check_project_key(record_.project_key);
+  return checked ? checked : refuse("bad-key", std::move(checked).error().what);
+}
+
+tl::unexpected<Error> ChunkReader::refuse(std::string_view reason, std::string what) {
+  record_.reason = reason;
+  return fail(ErrorCode::kBadData, std::move(what));
 }
 
 void ChunkReader::begin_record(std::uint64_t line) {
@@ -281,19 +315,32 @@ void ChunkReader::begin_record(std::uint64_t line) {
   record_.project_key = {};
   record_.chunk = {};
   record_.refusal.clear();
+  record_.reason = {};
+  record_.raw = {};
 }
 
-// `read`: what reading record_ came to.
-ChunkReader::Step ChunkReader::give(std::size_t used_bytes, Result<void> read) {
+// `read`: what reading record_ came to; `text`: what it was read from.
+ChunkReader::Step ChunkReader::give(std::size_t used_bytes, Result<void> read, std::string_view text) {
   ++record_.number;
-  if (read && record_.chunk.empty()) read = fail(ErrorCode::kBadData, "empty chunk");
+  if (read && record_.chunk.empty()) read = refuse("empty", "empty chunk");
   if (read && record_.chunk.size() > options_.max_record_bytes) {
-    read = fail(ErrorCode::kBadData, fmt::format("chunk of {} bytes, the limit is {}", record_.chunk.size(),
-                                                 print_size(options_.max_record_bytes)));
+    read = refuse("oversize", fmt::format("chunk of {} bytes, the limit is {}", record_.chunk.size(),
+                                          print_size(options_.max_record_bytes)));
   }
   if (!read) {
+    const std::string_view reason = record_.reason.empty() ? "bad-record" : record_.reason;
+    const bool understood = reason == "bad-device-id" || reason == "bad-key" || reason == "bad-topic";
     begin_record(record_.line);
     record_.refusal = std::move(read.error().what);
+    record_.reason = reason;
+    if (understood) {
+      record_.raw = chunk_;
+    } else if (form_ == ChunkForm::kNdjson || form_ == ChunkForm::kEvents || form_ == ChunkForm::kEnvelope) {
+      raw_ = without_keys(text.substr(0, kKeptBytes));
+      record_.raw = raw_;
+    } else {
+      record_.raw = text;
+    }
   }
   return {used_bytes, &record_};
 }

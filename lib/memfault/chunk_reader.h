@@ -34,6 +34,7 @@ std::string_view print_form(ChunkForm form);
 
 struct ChunkReaderOptions {
   ChunkForm form = ChunkForm::kAuto;
+  bool whole_lines = false;  // refuse a last line of hex or base64 that has no end: a part of it may be missing
   std::size_t max_record_bytes = record::kDefaultMaxRecordBytes;  // of a chunk
   TopicTemplate topic = *TopicTemplate::parse(kDefaultTopic);     // says where the device stands in a topic
 };
@@ -45,7 +46,12 @@ struct ChunkRecord {
   std::string_view device;       // checked (identity.h); empty: the form does not say
   std::string_view project_key;  // the same
   Bytes chunk;                   // at least one byte
-  std::string refusal;           // not empty: the record is no chunk, for this reason; all but number and line is empty
+  std::string refusal;           // not empty: the record is no chunk, for this reason; what stands above is empty but
+                                 // for number and line
+  std::string_view reason;       // the refusal in one word: bad-record, bad-device-id, bad-key, bad-topic, empty,
+                                 // oversize, retained or unterminated
+  std::string_view raw;  // what was refused: its chunk where that was understood, else its text or its start, in
+                         // which no project key is left
 
   [[nodiscard]] bool refused() const { return !refusal.empty(); }
 };
@@ -88,6 +94,7 @@ class ChunkReader {
     std::size_t used_bytes;
     std::string_view text;  // without LF and white space at both ends
     bool too_long;
+    bool ended;
   };
   Result<bool> detect(Bytes window, bool at_end);
   Result<ChunkForm> detect_json(std::string_view line);
@@ -100,8 +107,10 @@ class ChunkReader {
   Result<void> read_event(std::string_view line);
   Result<void> read_envelope(std::string_view line);
   Result<void> read_topic(std::string_view topic);
+  Result<void> check_identity(bool with_key);
   void begin_record(std::uint64_t line);
-  Step give(std::size_t used_bytes, Result<void> read);
+  tl::unexpected<Error> refuse(std::string_view reason, std::string what);
+  Step give(std::size_t used_bytes, Result<void> read, std::string_view text);
 
   ChunkReaderOptions options_;
   ChunkForm form_;
@@ -109,6 +118,8 @@ class ChunkReader {
   std::uint64_t lines_ = 0;
   bool skipping_ = false;          // inside a line longer than any may be
   std::size_t dropped_bytes_ = 0;  // of it at the end of the window
+  std::string start_;              // of it
+  std::string raw_;
   ChunkRecord record_;
   std::string chunk_;
   record::Envelope envelope_;

@@ -225,7 +225,8 @@ TEST_CASE("JSON records that are refused") {
   CHECK(ndjson(R"({"chunk":"AA=="})") == Lines{"1:1 ! no device"});
   CHECK(ndjson(R"({"device":"d"})") == Lines{"1:1 ! no chunk"});
   CHECK(ndjson(R"({"device":"d","chunk":""})") == Lines{"1:1 ! empty chunk"});
-  CHECK(ndjson(R"({"device":"d","chunk":"A"})") == Lines{"1:1 ! chunk: base64 of 1 characters, must be a multiple of 4"});
+  CHECK(ndjson(R"({"device":"d","chunk":"A"})") ==
+        Lines{"1:1 ! chunk: base64 of 1 characters, must be a multiple of 4"});
   CHECK(ndjson(R"({"device":"","chunk":"AA=="})") == Lines{"1:1 ! the device serial is empty"});
   CHECK(ndjson(R"({"device":"..","chunk":"AA=="})") ==
         Lines{"1:1 ! device serial '..' has a character that is none of A-Z a-z 0-9 _ -"});
@@ -295,6 +296,33 @@ TEST_CASE("the chunks of other framings, once those are taken off") {
     }
     CHECK(records(framed) == expected);
   }
+}
+
+TEST_CASE("what was refused, in a word and as it came, but for keys") {
+  const auto refused = [](std::string_view input, ChunkReaderOptions options) {
+    ChunkReader reader(std::move(options));
+    const auto step = reader.next(as_bytes(input), true);
+    REQUIRE(step);
+    REQUIRE(step->record != nullptr);
+    return std::string(step->record->reason) + ": " + std::string(step->record->raw);
+  };
+  using enum ChunkForm;
+  const ChunkReaderOptions whole_lines{.form = kHex, .whole_lines = true};
+  CHECK(refused("0802", whole_lines) == "unterminated: 0802");
+  CHECK(refused("0802\n", whole_lines) == ": ");
+  CHECK(refused("0802", {.form = kHex}) == ": ");
+  CHECK(refused(R"({"device":"d","chunk":"AAAA"})", {.form = kNdjson, .whole_lines = true}) == ": ");
+  CHECK(refused("08z2\n", {.form = kHex}) == "bad-record: 08z2");
+  CHECK(refused("x MC:A===: y\n", {.form = kConsole}) == "bad-record: MC:A===:");
+  CHECK(refused(R"({"device":"../d","chunk":"QUJD"})", {.form = kNdjson}) == "bad-device-id: ABC");
+  CHECK(refused(R"({"device":"d","chunk":"QUJD","project_key":"short"})", {.form = kNdjson}) == "bad-key: ABC");
+  CHECK(refused(R"({"topic":"else","data":"QUJD"})", {.form = kEvents}) == "bad-topic: ABC");
+  CHECK(refused(R"({"topic":"prod/b/d/memfault/0123456789abcdef0123456789abcdef/chunk","data":"A"})",
+                {.form = kEvents}) ==
+        R"(bad-record: {"topic":"prod/b/d/memfault/********************************/chunk","data":"A"})");
+  CHECK(refused(frames({""}), {.form = kFrames}) == "empty: ");
+  CHECK(refused("000000\n", {.form = kHex, .max_record_bytes = 2}) == "oversize: 000000");
+  CHECK(refused("0000000000\n", {.form = kHex, .max_record_bytes = 2}) == "oversize: 0000000000");
 }
 
 }  // namespace
