@@ -13,14 +13,14 @@ std::optional<std::uint64_t> UploadWindow::next() const {
   return next_;
 }
 
-void UploadWindow::sent(std::uint8_t sequence, std::uint64_t bytes) {
-  under_way_.push_back({sequence, next_, next_ + bytes});
+void UploadWindow::sent(std::uint64_t number, std::uint64_t bytes) {
+  under_way_.push_back({number, next_, next_ + bytes});
   next_ += bytes;
 }
 
-Result<void> UploadWindow::answered(std::uint8_t sequence, std::uint64_t offset) {
+Result<void> UploadWindow::answered(std::uint64_t number, std::uint64_t offset) {
   const auto found =
-      std::find_if(under_way_.begin(), under_way_.end(), [&](const Part& part) { return part.sequence == sequence; });
+      std::find_if(under_way_.begin(), under_way_.end(), [&](const Part& part) { return part.number == number; });
   if (found == under_way_.end()) return {};
   if (offset > total_bytes_) {
     return fail(ErrorCode::kBadData, fmt::format("the device goes on at byte {} of {}", offset, total_bytes_));
@@ -50,9 +50,9 @@ Result<void> UploadWindow::answered(std::uint8_t sequence, std::uint64_t offset)
   return {};
 }
 
-void UploadWindow::lost(std::uint8_t sequence) {
+void UploadWindow::lost(std::uint64_t number) {
   const auto found =
-      std::find_if(under_way_.begin(), under_way_.end(), [&](const Part& part) { return part.sequence == sequence; });
+      std::find_if(under_way_.begin(), under_way_.end(), [&](const Part& part) { return part.number == number; });
   if (found == under_way_.end()) return;
   const bool covered = opened_ && found->end <= acknowledged_;
   under_way_.erase(found);

@@ -31,14 +31,14 @@ class UploadWindow {
   [[nodiscard]] std::optional<std::uint64_t> next() const;
 
   // A part of `bytes` bytes at next() went out under this number.
-  void sent(std::uint8_t sequence, std::uint64_t bytes);
+  void sent(std::uint64_t number, std::uint64_t bytes);
 
   // The answer to the part of this number: the device goes on at `offset`. Answers to parts that are not under way are
   // ignored. Fails with kBadData for an offset beyond the file.
-  Result<void> answered(std::uint8_t sequence, std::uint64_t offset);
+  Result<void> answered(std::uint64_t number, std::uint64_t offset);
 
   // No answer came in time.
-  void lost(std::uint8_t sequence);
+  void lost(std::uint64_t number);
 
   // The device has all of it.
   [[nodiscard]] bool complete() const { return opened_ && acknowledged_ >= total_bytes_; }
@@ -59,7 +59,7 @@ class UploadWindow {
 
  private:
   struct Part {
-    std::uint8_t sequence;
+    std::uint64_t number;
     std::uint64_t begin;
     std::uint64_t end;
   };
