@@ -122,13 +122,13 @@ std::string_view print_message_type(MessageType type) {
   return index < kTypes.size() ? kTypes[index] : std::string_view();
 }
 
-bool MessagePrinter::append_members(std::string& out, Bytes message) {
-  const auto done = append(out, message);
-  if (!done) {
-    const Error& error = done.error();
-    append_text(out, "error", error.offset ? fmt::format("byte {}: {}", *error.offset, error.what) : error.what);
-  }
-  return done.has_value();
+Result<void> MessagePrinter::append_members(std::string& out, Bytes message) {
+  auto done = append(out, message);
+  if (done) return done;
+  Error error = std::move(done).error();
+  if (error.offset) error.what.insert(0, fmt::format("byte {}: ", *error.offset));
+  append_text(out, "error", error.what);
+  return tl::make_unexpected(std::move(error));
 }
 
 Result<void> MessagePrinter::append(std::string& out, Bytes message) {

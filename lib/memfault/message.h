@@ -45,8 +45,8 @@ class MessagePrinter {
   // Appends members, each with a comma in front: `type`, and by it `events` (a list: a device may batch them) or
   // `coredump`. What cannot be read is told in `error`; what was read before it is there. Of a list that announces more
   // than follows, as old firmware sends, what is there is shown and `cut` is true. The project key is not printed.
-  // Whether all could be read.
-  bool append_members(std::string& out, Bytes message);
+  // Fails with kBadData and the text of `error`.
+  Result<void> append_members(std::string& out, Bytes message);
 
   // The payload of the last message without run-length coding. A view of it, or of this object.
   [[nodiscard]] Bytes payload() const { return payload_; }

@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "memfault/identity.h"
+
 namespace fieldpipe::memfault {
 namespace {
 
@@ -10,6 +12,12 @@ Result<void> read_topic(TopicTemplate& topic, std::string_view text) {
   auto parsed = TopicTemplate::parse(text);
   if (!parsed) return fail(std::move(parsed));
   topic = *std::move(parsed);
+  return {};
+}
+
+Result<void> read_device(std::string& device, std::string_view text) {
+  if (auto checked = check_device(text); !checked) return fail(ErrorCode::kUsage, std::move(checked.error().what));
+  device = text;
   return {};
 }
 
@@ -31,6 +39,11 @@ void declare(cli::OptionTable& table, ChunkReaderOptions& options) {
       .parsed("topic", "TEMPLATE", "where {device} and {key} stand in the topic of a chunk",
               [&options](std::string_view text) { return read_topic(options.topic, text); })
       .default_text(std::string(kDefaultTopic));
+}
+
+void declare_device(cli::OptionTable& table, std::string& device) {
+  table.parsed("device", "SERIAL", "device whose chunks come without its name",
+               [&device](std::string_view text) { return read_device(device, text); });
 }
 
 }  // namespace fieldpipe::memfault

@@ -19,11 +19,13 @@ from tools import BIN, TIMEOUT, TOOLS, VERSION, environment, run
 FRAME = b"(1700000000.123456) can0 123#1122334455667788\n"
 MESSAGE = (b'{"device_id":"d","token":"t","tags":[],"points":[{"timestamp":1,"tags":[],'
            b'"fields":[{"name":"a","value":1}]}]}\n')
+CHUNK = b"0802a6020203010a6a73656e736f722d687562096b312e342e322b673366326106646476743204a30602021a08012345031a08000ff18a04\n"
 # Filters: arguments with which each record of stdin goes out at once, one such record, and whether
 # what goes out is binary. A new tool must be here or among the clients.
 FILTERS = {
     "fc-encode": (["--quiet", "--max-frames", "1"], FRAME, True),
     "fc-decode": (["--quiet"], MESSAGE, False),
+    "mflt-decode": ([], CHUNK, False),
 }
 # Clients of a broker: arguments with which they work for ever, {} being the broker's port.
 CLIENTS = {

@@ -30,6 +30,11 @@ FILES = {
     "relative.log": " (000.000000)  can0  123   [2]  11 22\n (000.100000)  can0  123   [2]  11 23\n",
     "config.json": '{"rate": 10}\n',
     "token": "secret\n",
+    # Two chunks of one heartbeat, with a reboot behind it.
+    "console.log": "[00:00:10] INFO: MC:SFQCpwIBAwEHalRFU1RTRVJJQUwKbXRlc3Qtc29mdHdhcmUJajEuMC4wLXRlcw==:\n"
+                   "[00:00:30] INFO: MC:gCx0Bm10ZXN0LWhhcmR3YXJlBKEBoXJjaHVua190ZXN0X3N1Y2Nlc3MBMeQ=:\n"
+                   "\x1b[1;32mMC:CAKmAgIDAQpqc2Vuc29yLWh1YglrMS40LjIrZzNmMmEGZGR2dDIEogEDBQCYrQ==:\x1b[0m\r\n",
+    "topic": "prod/board/DEMO/memfault/0123456789abcdef0123456789ABCDEF/chunk\n",
     # Of the identifiers that canlog makes.
     "car.dbc": "".join(f'BO_ {0x80 + 7 * n} Message{n}: 8 ECU\n SG_ Value{n} : 7|16@0+ (0.1,-40) [0|0] "V" GW\n' for n in range(60)),
 }
