@@ -234,11 +234,28 @@ Action Schedule::settle(Lane& lane, const Outcome& outcome, MonotonicTime now) {
   return action;
 }
 
-void Schedule::hold(Lane& lane, MonotonicTime now) {
+// Takes the lane out of wherever it waits.
+void Schedule::unlist(Lane& lane) {
   for (auto* queue : {&ready_, &lane.endpoint->waiting, &lane.key->waiting}) std::erase(*queue, &lane);
-  if (!lane.until) {
-    pause(lane, Verdict::kServer, now + wait({}, Verdict::kServer, lane.failures[index(Verdict::kServer)]++));
-  }
+  if (lane.until) paused_lanes_.erase({*lane.until, &lane});
+  lane.until.reset();
+}
+
+void Schedule::drop(Lane& lane) {
+  unlist(lane);
+  forget(lane);
+}
+
+Schedule::Lane* Schedule::find(std::string_view name) {
+  const auto lane = lanes_.find(name);
+  return lane == lanes_.end() ? nullptr : &lane->second;
+}
+
+void Schedule::hold(Lane& lane, MonotonicTime now) {
+  const std::optional<MonotonicTime> until = lane.until;
+  unlist(lane);
+  const auto chosen = wait({}, Verdict::kServer, lane.failures[index(Verdict::kServer)]++);
+  pause(lane, Verdict::kServer, std::max(now + chosen, until.value_or(now)));
   wake(*lane.key);
   wake(*lane.endpoint);
 }

@@ -110,6 +110,12 @@ class Schedule {
   // The lane turned out to hold nothing. It is gone.
   void forget(Lane& lane);
 
+  // Nothing more is to be sent for the lane, of which no request is in flight, as it is now. It is gone.
+  void drop(Lane& lane);
+
+  // The lane of that name, or nothing.
+  Lane* find(std::string_view name);
+
   // The request of the lane has ended; it takes its turn again, or waits.
   Action settle(Lane& lane, const Outcome& outcome, MonotonicTime now);
 
@@ -170,6 +176,7 @@ class Schedule {
   void leave(Scope& scope);
   [[nodiscard]] static bool admits(const Scope& scope);
   void wake(Scope& scope);
+  void unlist(Lane& lane);
   bool park(Lane& lane);
   void end_pause(Scope& scope, std::size_t allowed);
   void open_due(MonotonicTime now);

@@ -13,6 +13,7 @@
 
 #include "core/bytes.h"
 #include "core/text.h"
+#include "io/clock_watch.h"
 #include "io/file.h"
 #include "json/writer.h"
 #include "memfault/identity.h"
@@ -84,6 +85,9 @@ struct Uploader::State {
   }
 
   void fill(const std::string& name, MonotonicTime now);
+  void fill_again(const std::string& name, MonotonicTime now);
+  [[nodiscard]] std::string key_of(const Lane& lane) const;
+  void hurry(MonotonicTime now);
   void start(Schedule::Lane& lane, MonotonicTime now);
   std::vector<spool::Message> read(Schedule::Lane& lane, MonotonicTime now);
   void print_request(const std::string& url, std::string_view content_type, const Flight& flight, std::size_t chunks);
@@ -106,6 +110,7 @@ struct Uploader::State {
   std::vector<std::unique_ptr<Flight>> flights;  // by slot of the client
   std::string pauses_file;
   MonotonicTime began = monotonic_now();
+  io::ClockWatch clock;
   bool stopped = false;
   bool more_to_print = false;  // of a dry run
 
@@ -118,6 +123,7 @@ struct Uploader::State {
 
   std::array<Notice, 8> notices{};  // by verdict
   Notice local_failures;
+  Notice without_key;
   std::optional<MonotonicTime> outage;  // since then nothing was delivered
 
   // For statistics.
@@ -174,18 +180,43 @@ void Uploader::State::fill(const std::string& name, MonotonicTime now) {
   const auto parts = parse_lane(name);
   // What is in the folder may be from anyone, and this ends up in a URL.
   if (!parts || !memfault::check_device(parts->device)) {
-    report.warn(fmt::format("{}: a lane that is not of this program: its records stay", spool.directory()));
+    if (due(local_failures, now)) {
+      report.warn(fmt::format("{}: a lane that is not of this program: its records stay", spool.directory()));
+    }
     return;
   }
-  const std::string key = parts->project_key.empty() && settings.project_key ? settings.project_key(parts->device)
-                                                                             : std::string(parts->project_key);
+  const std::string key = key_of(*parts);
   if (!memfault::check_project_key(key)) {
-    report.warn(fmt::format("{}: no project key for this device: its chunks wait", printable(parts->device)));
+    if (due(without_key, now)) {
+      report.warn(fmt::format("{}: no project key for this device: its chunks wait ({} of these)", parts->device,
+                              without_key.since));
+    }
     return;
   }
   std::string_view endpoint = parts->endpoint.empty() ? std::string_view(settings.endpoint) : parts->endpoint;
   if (endpoint.ends_with('/')) endpoint.remove_suffix(1);
   schedule.fill(name, endpoint, key, now);
+}
+
+std::string Uploader::State::key_of(const Lane& lane) const {
+  if (!lane.project_key.empty() || !settings.project_key) return std::string(lane.project_key);
+  return settings.project_key(lane.device);
+}
+
+// The lane has another key than it was given: none of what was learned about it counts. Not while it is on its way.
+void Uploader::State::fill_again(const std::string& name, MonotonicTime now) {
+  if (Schedule::Lane* lane = schedule.find(name)) {
+    const auto parts = parse_lane(name);
+    if (lane->in_flight || key_of(*parts) == Schedule::key_of(*lane)) return;
+    schedule.drop(*lane);
+  }
+  fill(name, now);
+}
+
+void Uploader::State::hurry(MonotonicTime now) {
+  if (hurried != MonotonicTime::min() && now - hurried < kBetweenHints) return;
+  hurried = now;
+  schedule.hurry(now);
 }
 
 // What the lane's next request holds. Nothing where there is nothing, and the lane then is forgotten, or cannot be read
@@ -294,6 +325,7 @@ void Uploader::State::settle(const http::Answer& answer, MonotonicTime now) {
     case Action::kKeep: spool.rewind(lane.name); break;
   }
   if (outcome.verdict != Verdict::kDelivered) tell(answer, outcome, lane, now);
+  if (outcome.verdict == Verdict::kCredential) fill_again(std::string(lane.name), now);
 }
 
 void Uploader::State::print_answer(const http::Answer& answer, const Flight& flight) {
@@ -423,7 +455,10 @@ Uploader::~Uploader() {
   state_->keep(monotonic_now(), true);
 }
 
-void Uploader::watch(io::Loop& loop) const { state_->client.watch(loop); }
+void Uploader::watch(io::Loop& loop) const {
+  state_->client.watch(loop);
+  state_->clock.watch(loop);
+}
 
 MonotonicTime Uploader::deadline() const {
   const State& state = *state_;
@@ -441,6 +476,7 @@ void Uploader::turn(const io::Loop& loop) {
   MonotonicTime now = monotonic_now();
   for (const http::Answer& answer : state.client.answers()) state.settle(answer, now);
   state.client.answers().clear();
+  if (state.clock.turn(loop)) state.hurry(now);
   for (const std::string& name : state.spool.take_filled()) state.fill(name, now);
   const std::size_t printed = state.out.size();
   state.more_to_print = false;
@@ -462,9 +498,8 @@ bool Uploader::idle() const { return state_->schedule.in_flight() == 0 && !state
 
 void Uploader::hurry() {
   const MonotonicTime now = monotonic_now();
-  if (state_->hurried != MonotonicTime::min() && now - state_->hurried < kBetweenHints) return;
-  state_->hurried = now;
-  state_->schedule.hurry(now);
+  for (const spool::LaneSummary& lane : state_->spool.lanes()) state_->fill_again(std::string(lane.lane), now);
+  state_->hurry(now);
 }
 
 Drain Uploader::drain() const {
@@ -504,6 +539,7 @@ void Uploader::add_metrics(Metrics& metrics) const {
                 duration<double>(state.schedule.waited()).count());
   metrics.gauges("paused_lanes", "lanes that wait after a failure", "class", std::move(waiting));
   metrics.gauge("requests_in_flight", "requests on their way", static_cast<double>(state.schedule.in_flight()));
+  metrics.counter("clock_steps_total", "how often the clock was set", state.clock.steps());
   metrics.counter("connections_total", "connections made to the endpoint", state.client.connections());
 }
 

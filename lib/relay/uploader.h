@@ -71,7 +71,8 @@ class Uploader {
   // No request is on its way, and a dry run has nothing left to print.
   [[nodiscard]] bool idle() const;
 
-  // Try now whatever the pauses say (SIGHUP, a new network, a clock that was set); at most once in 30 s.
+  // Asks for project keys again (HUP), and tries now whatever the pauses say, that at most once in 30 s. A clock that
+  // is set has the second effect by itself.
   void hurry();
 
   [[nodiscard]] Drain drain() const;

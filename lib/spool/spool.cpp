@@ -750,7 +750,9 @@ std::vector<std::string> Spool::take_filled() {
     filled.swap(*filled_);
     return filled;
   }
-  for (const LaneSummary& lane : lanes()) {
+  std::vector<LaneSummary> all = lanes();
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (const LaneSummary& lane : all) {
     if (lane.queued > 0) filled.emplace_back(lane.lane);
   }
   filled_.emplace();

@@ -155,8 +155,8 @@ class Spool {
   // Makes what was finished durable, so that no crash repeats it.
   Result<void> sync();
 
-  // The lanes that had nothing to hand out and have now, since the last call; the first call gives all that have. So
-  // who serves many lanes need not look at each of them in turn.
+  // The lanes that had nothing to hand out and have now, since the last call; the first call gives all that have,
+  // by the age of their oldest record. So who serves many lanes need not look at each of them in turn.
   std::vector<std::string> take_filled();
 
   // The lanes that have unfinished records, in no order.
