@@ -198,17 +198,14 @@ struct Client::State {
   State() = default;
   State(const State&) = delete;
   State& operator=(const State&) = delete;
-  ~State() {
-    for (Slot& slot : slots) {
-      if (slot.busy) curl_multi_remove_handle(multi.get(), slot.easy.get());
-    }
-  }
+  ~State() { abandon(); }
 
   Result<void> configure(ClientOptions from);
   void configure(Slot& slot);
   void open_multi();
   Result<void> set_headers(Slot& slot, const Request& request) const;
   void drive(int fd, int events);
+  void abandon();
   void collect();
   void finish(Slot& slot, CURLcode code);
 
@@ -274,7 +271,8 @@ void Client::State::configure(Slot& slot) {
   curl_easy_setopt(easy, CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
   curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-  curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, static_cast<long>(std::chrono::seconds(kMostIdle).count()));
+  curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN,
+                   static_cast<long>(std::chrono::ceil<std::chrono::seconds>(options.most_idle).count()));
   curl_easy_setopt(easy, CURLOPT_USERAGENT, options.user_agent.c_str());
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout));
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, kStallBytesPerSecond);
@@ -328,6 +326,17 @@ Result<void> Client::State::set_headers(Slot& slot, const Request& request) cons
 void Client::State::drive(int fd, int events) {
   curl_multi_socket_action(multi.get(), fd, events, &running);
   ended = static_cast<std::size_t>(running) < busy;
+}
+
+void Client::State::abandon() {
+  for (Slot& slot : slots) {
+    if (!std::exchange(slot.busy, false)) continue;
+    curl_multi_remove_handle(multi.get(), slot.easy.get());
+    slot.sink = nullptr;
+  }
+  busy = 0;
+  ended = false;
+  last_use = monotonic_now();
 }
 
 void Client::State::collect() {
@@ -472,7 +481,7 @@ void Client::watch(io::Loop& loop) const {
 MonotonicTime Client::deadline() const {
   if (state_->ended) return MonotonicTime{};
   if (state_->timer) return *state_->timer;
-  if (state_->busy == 0 && state_->used) return state_->last_use + kMostIdle;
+  if (state_->busy == 0 && state_->used) return state_->last_use + state_->options.most_idle;
   return MonotonicTime::max();
 }
 
@@ -491,7 +500,7 @@ void Client::handle(const io::Loop& loop) {
     state.drive(CURL_SOCKET_TIMEOUT, 0);
   }
   if (state.ended) state.collect();
-  if (state.busy == 0 && state.used && monotonic_now() >= state.last_use + kMostIdle) state.open_multi();
+  if (state.busy == 0 && state.used && monotonic_now() >= state.last_use + state.options.most_idle) state.open_multi();
 }
 
 std::size_t Client::free_slots() const { return state_->slots.size() - state_->busy; }
@@ -541,6 +550,7 @@ Result<std::size_t> Client::start(const Request& request) {
   return slot.answer.slot;
 }
 
+void Client::abandon() { state_->abandon(); }
 std::vector<Answer>& Client::answers() { return state_->answers; }
 std::uint64_t Client::connections() const { return state_->connections; }
 

@@ -33,6 +33,7 @@ struct ClientOptions {
   // Fewer than 100 bytes a second in both directions together for so long end a request. Whole seconds; 0: no such
   // rule.
   std::chrono::seconds stall_timeout{30};
+  std::chrono::nanoseconds most_idle = std::chrono::minutes(5);  // a connection nobody used for so long is closed
   std::string user_agent = "fieldpipe";
 };
 
@@ -103,8 +104,7 @@ Result<void> check_url(std::string_view url, bool insecure_http = false);
 // HTTP/1.1 with kept connections, one request at a time on each. Redirects are never followed: a header of ours, such
 // as a project key, would go along. TLS 1.2 at least, and certificates are always checked. Proxies come from the
 // environment (https_proxy, all_proxy, no_proxy), but not for http://, which they could read. Names are looked up for
-// each connection, in a helper thread that waiting never has to wait for; files of authorities are read for each too. A
-// connection nobody used for kMostIdle is closed.
+// each connection, in a helper thread that waiting never has to wait for; files of authorities are read for each too.
 //
 // A request is sent again only when a kept connection turns out to be closed and nothing of an answer has come: what
 // was sent may have been processed.
@@ -112,7 +112,6 @@ class Client {
  public:
   static constexpr std::size_t kMostHeaderBytes = 64 * 1024;  // of an answer, with interim ones and trailers
   static constexpr std::size_t kMostBodyBytes = 1024 * 1024;  // of one without a sink; or keep_bytes, if that is more
-  static constexpr std::chrono::minutes kMostIdle{5};
 
   // Checks what can be checked without a network (kUsage, kNoInput). Create io::Loop first: the helper threads must not
   // take its signals.
@@ -120,7 +119,7 @@ class Client {
 
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
-  ~Client();  // closes everything at once; requests that are under way have no answer
+  ~Client();  // abandons what is under way
 
   void watch(io::Loop& loop) const;
 
@@ -136,6 +135,9 @@ class Client {
   // Begins a request and gives its slot, a number below ClientOptions::connections that no other request has until its
   // answer is in answers(). Fails with kUsage for a URL or header that is none.
   Result<std::size_t> start(const Request& request);
+
+  // Ends all requests that are under way, without answers for them; what was sent of them may have been processed.
+  void abandon();
 
   // Requests that have ended. The owner clears it.
   std::vector<Answer>& answers();

@@ -237,6 +237,18 @@ class Http(unittest.TestCase):
         answers, _ = self.send(["GET https://host.invalid/"])
         self.assertEqual((answers[0]["failure"], answers[0]["error"]), ("resolve", "could not resolve host: host.invalid"))
 
+    def test_a_name_server_that_does_not_answer_holds_up_nobody_else(self):
+        with Endpoint(tls=self.authority.server, strict=False) as server:
+            lines = ["GET https://silent.invalid/"] + [f"POST {server.url}/{i} x" for i in range(20)]
+            options = ("--cafile", self.authority.ca, "--connections", "2", "--connect-timeout", "1s")
+            result = tools.run(f"{DRIVER}_unresolved", *options, stdin="\n".join(lines).encode())
+            self.assertEqual((result.returncode, result.stderr), (0, b""))
+            *answers, slow, _ = [json.loads(line) for line in result.stdout.splitlines()]
+            self.assertEqual({a["status"] for a in answers}, {202})
+            self.assertLess(max(a["seconds"] for a in answers), 1)
+            self.assertEqual((slow["failure"], slow["url"]), ("timeout", "https://silent.invalid/"))
+            self.assertLess(slow["seconds"], 20)
+
 
 if __name__ == "__main__":
     unittest.main()

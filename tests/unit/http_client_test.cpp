@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The parts of the client that need no server; tests/integration/test_http.py has the rest.
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
 #include <string>
 
 #include <doctest/doctest.h>
@@ -8,6 +14,63 @@
 
 using namespace fieldpipe;
 using namespace fieldpipe::http;
+using namespace std::chrono_literals;
+
+namespace {
+
+// The other end of one connection, in the loop of the test.
+class Server {
+ public:
+  Server() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof(address);
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    REQUIRE(::bind(listener_.get(), generic, size) == 0);
+    REQUIRE(::listen(listener_.get(), 1) == 0);
+    REQUIRE(::getsockname(listener_.get(), generic, &size) == 0);
+    url = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/";
+  }
+  void watch(io::Loop& loop) const { loop.watch(peer_ ? peer_.get() : listener_.get(), POLLIN); }
+  void handle(const io::Loop& loop) {
+    if (!peer_ && loop.ready(listener_.get(), POLLIN)) {
+      peer_ = io::Descriptor(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    } else if (peer_ && loop.ready(peer_.get(), POLLIN)) {
+      std::array<char, 4096> buffer{};
+      const ssize_t count = ::read(peer_.get(), buffer.data(), buffer.size());
+      closed = count <= 0;
+      got.append(buffer.data(), static_cast<std::size_t>(std::max<ssize_t>(count, 0)));
+    }
+  }
+  void say(std::string_view text) const {
+    REQUIRE(::write(peer_.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+  }
+
+  std::string url;
+  std::string got;
+  bool closed = false;
+
+ private:
+  io::Descriptor listener_;
+  io::Descriptor peer_;
+};
+
+// Lets both work until `condition` holds.
+template <typename Condition>
+void run(io::Loop& loop, Client& client, Server& server, Condition condition) {
+  const MonotonicTime limit = monotonic_now() + 30s;
+  while (!condition()) {
+    REQUIRE(monotonic_now() < limit);
+    client.watch(loop);
+    server.watch(loop);
+    REQUIRE(loop.wait(std::min(client.deadline(), limit)));
+    server.handle(loop);
+    client.handle(loop);
+  }
+}
+
+}  // namespace
 
 TEST_CASE("https goes anywhere, http to this machine only") {
   for (const char* url : {"https://chunks.memfault.com", "https://localhost:8443/api", "https://[::1]/",
@@ -82,4 +145,45 @@ TEST_CASE("what needs no network is refused before it") {
   CHECK(refused({"", "x"}) == "'' is no name of a header");
   CHECK_FALSE(client->start({.url = "http://example.com/"}).has_value());
   CHECK(client->free_slots() == 8);
+}
+
+TEST_CASE("a connection is kept for the next request and closed when nobody uses it") {
+  auto loop = io::Loop::create(10s);
+  REQUIRE(loop);
+  Server server;
+  ClientOptions options;
+  options.most_idle = 300ms;
+  auto client = Client::create(options);
+  REQUIRE(client);
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(client->start({.url = server.url, .body = as_bytes("hello")}) == std::size_t{0});
+    CHECK(client->free_slots() == 7);
+    run(*loop, *client, server, [&] { return server.got.ends_with("hello"); });
+    server.got.clear();
+    server.say("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+    run(*loop, *client, server, [&] { return !client->answers().empty(); });
+    CHECK(client->answers()[0].status == 202);
+    CHECK(client->answers()[0].failure == Failure::kNone);
+    client->answers().clear();
+    CHECK(client->free_slots() == 8);
+  }
+  CHECK(client->connections() == 1);
+  CHECK(client->deadline() <= monotonic_now() + 300ms);
+  CHECK_FALSE(server.closed);
+  run(*loop, *client, server, [&] { return server.closed; });
+  CHECK(client->deadline() == MonotonicTime::max());
+}
+
+TEST_CASE("requests that are abandoned have no answer, and their connections go") {
+  auto loop = io::Loop::create(10s);
+  REQUIRE(loop);
+  Server server;
+  auto client = Client::create({});
+  REQUIRE(client);
+  REQUIRE(client->start({.url = server.url, .body = as_bytes("hello")}));
+  run(*loop, *client, server, [&] { return server.got.ends_with("hello"); });
+  client->abandon();
+  CHECK(client->free_slots() == 8);
+  run(*loop, *client, server, [&] { return server.closed; });
+  CHECK(client->answers().empty());
 }
