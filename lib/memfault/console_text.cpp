@@ -68,10 +68,12 @@ ConsoleStep scan_console(std::string_view text, bool at_end, std::size_t max_chu
     const auto end = static_cast<std::size_t>(stop - text.begin());
     const std::string_view body = text.substr(begin, end - begin);
     const std::string_view behind = text.substr(end);
-    if (body.size() > max_body_bytes)
-      return {end,
+    if (body.size() > max_body_bytes) {
+      // Used as far as it was known to be too long, so that how the text comes makes no difference.
+      return {begin + max_body_bytes + 1,
               Result<void>(bad(fmt::format("MC: record longer than the limit of {}", print_size(max_chunk_bytes)))),
               mark};
+    }
     // A record may have been cut by the next one, whose mark then looks like its end: `MC:SFQCMC:gCx0Bg==:`.
     const bool ends_in_mark = body.ends_with("MC");
     if (!at_end && (behind.empty() || (ends_in_mark && behind.size() == 1))) return {mark, std::nullopt, 0};
