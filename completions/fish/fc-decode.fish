@@ -20,7 +20,7 @@ complete -c fc-decode -l show-token -d 'put the token of each message into NDJSO
 complete -c fc-decode -s o -l output -r -F -d 'write to this file, which appears when it is complete'
 complete -c fc-decode -l stop-timeout -x -d 'time limit for finishing after INT, TERM or HUP'
 complete -c fc-decode -l quiet -d 'no warnings; errors are still printed'
-complete -c fc-decode -l verbose -d 'say on stderr what is being done'
+complete -c fc-decode -s v -l verbose -d 'say on stderr what is being done'
 complete -c fc-decode -l config -r -F -d 'read settings from this TOML file'
 complete -c fc-decode -s h -l help -d 'print this help and exit'
 complete -c fc-decode -s V -l version -d 'print the version and exit'

@@ -24,7 +24,7 @@ complete -c fc-encode -l choices -d 'also give the texts of values, beside the n
 complete -c fc-encode -s o -l output -r -F -d 'write to this file, which appears when it is complete'
 complete -c fc-encode -l stop-timeout -x -d 'time limit for finishing after INT, TERM or HUP'
 complete -c fc-encode -l quiet -d 'no warnings; errors are still printed'
-complete -c fc-encode -l verbose -d 'say on stderr what is being done'
+complete -c fc-encode -s v -l verbose -d 'say on stderr what is being done'
 complete -c fc-encode -l config -r -F -d 'read settings from this TOML file'
 complete -c fc-encode -s h -l help -d 'print this help and exit'
 complete -c fc-encode -s V -l version -d 'print the version and exit'

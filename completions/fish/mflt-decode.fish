@@ -10,7 +10,7 @@ complete -c mflt-decode -l raw -x -a '(__fish_complete_directories)' -d 'also wr
 complete -c mflt-decode -s o -l output -r -F -d 'write to this file, which appears when it is complete'
 complete -c mflt-decode -l stop-timeout -x -d 'time limit for finishing after INT, TERM or HUP'
 complete -c mflt-decode -l quiet -d 'no warnings; errors are still printed'
-complete -c mflt-decode -l verbose -d 'say on stderr what is being done'
+complete -c mflt-decode -s v -l verbose -d 'say on stderr what is being done'
 complete -c mflt-decode -l config -r -F -d 'read settings from this TOML file'
 complete -c mflt-decode -s h -l help -d 'print this help and exit'
 complete -c mflt-decode -s V -l version -d 'print the version and exit'

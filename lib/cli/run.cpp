@@ -77,7 +77,7 @@ bool Invocation::prepare(OptionTable& table, Report& report) {
   bool version = false;
   std::string config;
   std::string generate;
-  // mosquitto's clients use these letters for the host and the protocol version.
+  // mosquitto's clients use these letters for the host, the protocol version and topics.
   const bool letters_free = [&] {
     for (const Option& option : table.options()) {
       if (option.has_letter('h') || option.has_letter('V')) return false;
@@ -86,7 +86,7 @@ bool Invocation::prepare(OptionTable& table, Report& report) {
   }();
   table.section("General");
   table.flag("quiet", quiet, "no warnings; errors are still printed");
-  table.flag("verbose", verbose, "say on stderr what is being done");
+  Option& verbose_option = table.flag("verbose", verbose, "say on stderr what is being done");
   table
       .text("config", "FILE", config,
             tool_.networked ? "read settings from this TOML file and no other" : "read settings from this TOML file")
@@ -96,6 +96,7 @@ bool Invocation::prepare(OptionTable& table, Report& report) {
   if (letters_free) {
     help_option.letter('h');
     version_option.letter('V');
+    verbose_option.letter('v');
   }
   table.text("generate", "KIND", generate, "print the man page sections or a completion script")
       .hidden()
