@@ -83,20 +83,23 @@ class Request:
         return self.path.removeprefix(CHUNKS)
 
 
+PART = re.compile(rb"\r\nContent-Type: application/octet-stream\r\nContent-Length: (0|[1-9][0-9]*)\r\n\r\n")
+
+
 def read_multipart(body, boundary):
     """The parts of a multipart/mixed body in the one form that is sent: both headers, nothing before and after."""
-    parts, mark = [], b"--" + boundary
-    while not body.startswith(mark + b"--"):
-        head = re.match(re.escape(mark) + rb"\r\nContent-Type: application/octet-stream\r\nContent-Length: (0|[1-9][0-9]*)\r\n\r\n", body)
+    parts, mark, at = [], b"--" + boundary, 0
+    while not body.startswith(mark + b"--", at):
+        head = body.startswith(mark, at) and PART.match(body, at + len(mark))
         if not head:
-            raise Violation(f"multipart: part {len(parts)}: no header at {body[:60]!r}")
-        end = head.end() + int(head.group(1))
-        if body[end:end + 2] != b"\r\n":
-            raise Violation(f"multipart: part {len(parts)}: no line end behind it")
-        parts.append(body[head.end():end])
-        body = body[end + 2:]
-    if body != mark + b"--\r\n":
-        raise Violation(f"multipart: {body[len(mark) + 2:]!r} behind the last part")
+            raise Violation(f"multipart: part {len(parts)}: no header at {body[at:at + 60]!r}")
+        at = head.end() + int(head.group(1))
+        parts.append(body[head.end():at])
+        if body[at:at + 2] != b"\r\n":
+            raise Violation(f"multipart: part {len(parts) - 1}: no line end behind it")
+        at += 2
+    if body[at:] != mark + b"--\r\n":
+        raise Violation(f"multipart: {body[at + len(mark) + 2:]!r} behind the last part")
     if not parts:
         raise Violation("multipart: no part")
     if any(boundary in part for part in parts):

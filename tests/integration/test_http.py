@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 
 import tools
-from integration.endpoint import Endpoint
+from integration.endpoint import Endpoint, Violation, read_multipart
 from integration.peers import Authority
 
 DRIVER = str(tools.BUILD / "tests/http_driver")
@@ -248,6 +248,36 @@ class Http(unittest.TestCase):
             self.assertLess(max(a["seconds"] for a in answers), 1)
             self.assertEqual((slow["failure"], slow["url"]), ("timeout", "https://silent.invalid/"))
             self.assertLess(slow["seconds"], 20)
+
+
+class TheEndpointIsStrict(unittest.TestCase):
+    def test_multipart(self):
+        part = b"--B\r\nContent-Type: application/octet-stream\r\nContent-Length: 3\r\n\r\nabc\r\n"
+        self.assertEqual(read_multipart(part + part + b"--B--\r\n", b"B"), [b"abc", b"abc"])
+        for body in (b"", b"--B--\r\n", part, part + b"--B--", part + b"--B--\r\n\r\n", b"\r\n" + part + b"--B--\r\n",
+                     part.replace(b"abc", b"ab") + b"--B--\r\n", part.replace(b"abc", b"abcd") + b"--B--\r\n",
+                     part.replace(b": 3", b": 03") + b"--B--\r\n", part.replace(b"\r\n", b"\n") + b"--B--\n",
+                     part.replace(b"abc", b"aBc") + b"--B--\r\n", part.replace(b"Content-Type: application/octet-stream\r\n", b"") + b"--B--\r\n"):
+            with self.subTest(body), self.assertRaises(Violation):
+                read_multipart(body, b"B")
+
+    def test_what_no_client_may_send(self):
+        good = ("POST /api/v0/chunks/A HTTP/1.1", "Host: a", f"Memfault-Project-Key: {'k' * 32}", "Content-Type: application/octet-stream",
+                "Content-Length: 1")
+        cases = [good[0].replace("/A", "/.."), good[0].replace("/A", "/a%2fb"), good[0].replace("1.1", "1.0")]
+        requests = [(case, *good[1:]) for case in cases] + [good[:n] + good[n + 1:] for n in range(1, 5)]
+        requests += [(*good, "Expect: 100-continue"), (*good[:4], "Transfer-Encoding: chunked")]
+        for lines in requests:
+            with self.subTest(lines), self.assertRaises(Violation), Endpoint() as server:
+                with socket.create_connection(("127.0.0.1", server.port)) as connection:
+                    connection.sendall("\r\n".join((*lines, "", "x")).encode())
+                    connection.shutdown(socket.SHUT_WR)
+                    while connection.recv(4096):
+                        pass
+        with Endpoint() as server, socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall("\r\n".join((*good, "", "x")).encode())
+            self.assertTrue(connection.recv(4096).startswith(b"HTTP/1.1 202 "))
+            self.assertEqual(server.chunks("A"), [b"x"])
 
 
 if __name__ == "__main__":
