@@ -97,12 +97,17 @@ int Report::finish() {
   return static_cast<int>(status_);
 }
 
+void Report::statistics(std::string_view json) { write_line(fmt::format("{}\n", json)); }
+
+// Names of files and what a far side sent are made harmless here, for all messages.
 void Report::print(std::string_view text) {
+  write_line(fmt::format("{}: {}\n", tool_, printable(text, std::string_view::npos)));
+}
+
+// One write a line, so that the lines of a pipeline's tools do not mix. A stderr that cannot be written leaves nobody
+// to tell.
+void Report::write_line(const std::string& line) {
   clear_progress();
-  // One write a line, so that the lines of a pipeline's tools do not mix. A stderr that cannot be
-  // written leaves nobody to tell.
-  // Names of files and what a far side sent are made harmless here, for all messages.
-  const std::string line = fmt::format("{}: {}\n", tool_, printable(text, std::string_view::npos));
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
 }
 

@@ -52,6 +52,9 @@ class Report {
   // What is being done; printed with --verbose only.
   void say(std::string_view what);
 
+  // Figures that the user asked for (USR1): `json` as a line of its own, for programs to read.
+  void statistics(std::string_view json);
+
   // How far a long run is, as a line that the next one replaces. Shown where stderr is a terminal, at most every
   // kProgressInterval, and not with --quiet.
   static constexpr std::chrono::milliseconds kProgressInterval{200};
@@ -72,6 +75,7 @@ class Report {
 
  private:
   void print(std::string_view text);
+  void write_line(const std::string& line);
   void remember(ExitStatus status);
   void clear_progress();
 

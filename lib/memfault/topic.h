@@ -30,6 +30,9 @@ class TopicTemplate {
   // What to subscribe to.
   [[nodiscard]] const std::string& filter() const { return filter_; }
 
+  // Whether there is a level with a key.
+  [[nodiscard]] bool has_key() const { return key_level_.has_value(); }
+
   // Levels of a topic, not checked: see identity.h. Views of the topic.
   struct Match {
     std::string_view device;

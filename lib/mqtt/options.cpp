@@ -149,6 +149,7 @@ Result<void> locate(const ConnectionOptions& options, Connection& to, bool& tls)
 
 void declare(cli::OptionTable& table, ConnectionOptions& options, Letters letters) {
   const bool all = letters == Letters::kMosquitto;
+  const bool source = letters == Letters::kSource;
   const auto with = [all](cli::Option& option, char letter) -> cli::Option& {
     return all ? option.letter(letter) : option;
   };
@@ -163,9 +164,10 @@ void declare(cli::OptionTable& table, ConnectionOptions& options, Letters letter
                 options.broker = text;
                 return {};
               })
-      .part_of(kSetting, "broker")
-      .default_text("mqtt://localhost");
-  with(table.text("id", "ID", options.id, "client id").part_of("id", "id"), 'i').default_text("made up by the broker");
+      .part_of(source ? "source" : kSetting, "broker")
+      .default_text(source ? "" : "mqtt://localhost");
+  with(table.text("id", "ID", options.id, "client id").part_of("id", "id"), 'i')
+      .default_text(source ? "made of the tool's and the machine's name" : "made up by the broker");
   with(table.text("username", "NAME", options.username, "user name"), 'u');
   table.text("password-file", "FILE", options.password_file, "file with the password; /dev/fd/N is a descriptor")
       .completes(cli::Completes::kFiles);
@@ -183,6 +185,7 @@ void declare(cli::OptionTable& table, ConnectionOptions& options, Letters letter
   if (all) declare_session(table, options);
   with(table.flag("debug", options.debug, "tell each packet on stderr"), 'd');
 
+  if (source) return;
   table.section("TLS");
   table.text("cafile", "FILE", options.tls.cafile, "certificates of the authorities to trust")
       .completes(cli::Completes::kFiles)

@@ -42,7 +42,9 @@ struct ConnectionOptions {
 
 // The letters a tool offers for these options.
 enum class Letters : std::uint8_t {
-  kNone,       // only --broker and what belongs to it; -h and -V stay help and version
+  kNone,    // only --broker and what belongs to it; -h and -V stay help and version
+  kSource,  // the same for a tool that can also read from elsewhere (`source` is one setting), that keeps its session,
+            // and that declares the options of TLS for all its connections itself
   kMosquitto,  // everything, with the letters and defaults of mosquitto_pub and mosquitto_sub
 };
 

@@ -787,6 +787,11 @@ std::optional<std::uint64_t> Spool::free_bytes() const {
   return space->free_bytes;
 }
 
+bool Spool::holds(std::string_view lane) const {
+  const auto found = index_.lanes.find(lane);
+  return found != index_.lanes.end() && found->second.unfinished > 0;
+}
+
 std::uint64_t Spool::used_bytes() const { return segment_bytes_sum_ + spare_bytes_ + acknowledgements_.bytes(); }
 
 Statistics Spool::statistics() const {

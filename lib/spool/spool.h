@@ -162,6 +162,9 @@ class Spool {
   // The lanes that have unfinished records, in no order.
   [[nodiscard]] std::vector<LaneSummary> lanes() const;
 
+  // Whether the lane has unfinished records.
+  [[nodiscard]] bool holds(std::string_view lane) const;
+
   [[nodiscard]] Statistics statistics() const;
   [[nodiscard]] const std::string& directory() const { return directory_.path(); }
 

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+#include "relay/door.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/text.h"
+#include "json/writer.h"
+#include "memfault/identity.h"
+#include "relay/lane.h"
+
+namespace fieldpipe::relay {
+namespace {
+
+// The one refusal that leaves no dead letter: it is the user's choice that these are dropped.
+constexpr std::string_view kFull = "full";
+
+}  // namespace
+
+std::uint64_t DoorCounts::rejected_sum() const {
+  return std::accumulate(rejected.begin(), rejected.end(), std::uint64_t{0},
+                         [](std::uint64_t sum, const auto& reason) { return sum + reason.second; });
+}
+
+Door::Door(spool::Spool& spool, spool::DeadLetters& dead_letters, DoorSettings settings, std::string& out)
+    : spool_(spool), dead_letters_(dead_letters), settings_(std::move(settings)), out_(out) {}
+
+Result<void> Door::take(const Incoming& record) {
+  if (record.anonymous && record.refusal.empty()) {
+    if (auto checked = check_configured(); !checked) return checked;
+  }
+  if (batch_.empty()) oldest_ = monotonic_now();
+  Record& to = batch_.emplace_back();
+  to.number = ++counts_.received;
+  to.time = wall_now();
+  to.size_bytes = std::max<std::uint64_t>(record.size_bytes, record.chunk.size());
+  check(record, to);
+  const bool whole = to.reason.empty() || record.chunk.size() <= settings_.max_chunk_bytes;
+  to.chunk = whole ? record.chunk : record.chunk.substr(0, kKeptOversizeBytes);
+  batch_bytes_ += to.chunk.size();
+  return {};
+}
+
+Result<void> Door::check_configured() const {
+  if (settings_.device.empty()) {
+    return fail(ErrorCode::kUsage, "the input does not name its device", "--device SERIAL");
+  }
+  if (!settings_.has_key(settings_.device)) {
+    return fail(ErrorCode::kUsage, "no project key", "--project-key-file FILE or MEMFAULT_PROJECT_KEY");
+  }
+  return {};
+}
+
+// Fills in the lane, or the reason why there is none for it.
+void Door::check(const Incoming& from, Record& record) const {
+  const std::string_view device = from.device.value_or(settings_.device);
+  const bool known = memfault::check_device(device).has_value();
+  const bool configured = known && settings_.has_key(device);
+  const std::string_view key = configured ? std::string_view() : from.project_key.value_or(std::string_view());
+  const bool keyed = configured || memfault::check_project_key(key).has_value();
+  // A record that was refused for the want of a key can be queued again once there is one.
+  if (known) record.lane = lane({device, {}, keyed ? key : std::string_view()});
+  record.detail = from.detail;
+  if (!from.refusal.empty()) {
+    record.reason = from.refusal;
+  } else if (!known) {
+    record.reason = "bad-device-id";
+    record.detail = printable(device, 256);
+  } else if (record.size_bytes == 0) {
+    record.reason = "empty";
+  } else if (record.size_bytes > settings_.max_chunk_bytes) {
+    record.reason = "oversize";
+    record.detail = fmt::format("{} bytes, the limit is {}", record.size_bytes, settings_.max_chunk_bytes);
+  } else if (!keyed) {
+    record.reason = from.project_key ? "bad-key" : "no-key";
+  }
+}
+
+bool Door::due() const {
+  return !batch_.empty() &&
+         (batch_bytes_ >= kBatchBytes || batch_.size() >= kBatchRecords || monotonic_now() >= oldest_ + kBatchAge);
+}
+
+Result<void> Door::commit() {
+  if (batch_.empty()) return {};
+  const std::uint64_t before = spool_.statistics().accepted;
+  auto stored = append();
+  // Also after a failure: what fitted is in hand of the spool.
+  if (auto committed = spool_.commit(); stored && !committed) stored = std::move(committed);
+  if (auto settled = settle(spool_.statistics().accepted - before); stored && !settled) stored = std::move(settled);
+  blocked_ = !stored && stored.error().code == ErrorCode::kUnavailable;
+  return blocked_ ? Result<void>() : stored;
+}
+
+// Appends what is wanted of the batch, up to the first record for which there is no room.
+Result<void> Door::append() {
+  for (Record& record : batch_) {
+    if (!record.reason.empty()) continue;
+    const auto sequence = spool_.append(record.lane, as_bytes(record.chunk), record.time);
+    if (sequence) {
+      record.sequence = *sequence;
+      continue;
+    }
+    const Error& error = sequence.error();
+    if (error.code == ErrorCode::kRefused) {
+      record.reason = spool_.holds(record.lane) ? "over-share" : "too-many-devices";
+      record.detail = error.what;
+    } else if (error.code == ErrorCode::kUnavailable && settings_.drops_when_full) {
+      record.reason = kFull;
+    } else {
+      return fail(Result<spool::Sequence>(sequence));
+    }
+  }
+  return {};
+}
+
+// Answers the records from the first on until one that is neither among the first `accepted` that were appended nor
+// kept as a dead letter, and forgets them. The sequence matters: a sender may count answers.
+Result<void> Door::settle(std::uint64_t accepted) {
+  Result<void> buried;
+  auto at = batch_.begin();
+  for (; at != batch_.end(); ++at) {
+    if (at->reason.empty()) {
+      if (accepted == 0) break;
+      --accepted;
+    } else if (at->reason != kFull) {
+      if (buried = bury(*at); !buried) break;
+    }
+    answer(*at);
+    batch_bytes_ -= at->chunk.size();
+  }
+  batch_.erase(batch_.begin(), at);
+  return buried;
+}
+
+Result<void> Door::bury(const Record& record) {
+  return dead_letters_.add(record.lane,
+                           {0, record.time, record.reason, record.detail, record.size_bytes, record.chunk});
+}
+
+void Door::answer(const Record& record) {
+  const bool accepted = record.reason.empty();
+  if (accepted) {
+    ++counts_.accepted;
+  } else {
+    ++counts_.rejected[record.reason];
+  }
+  if (!settings_.answers) return;
+  out_.append(R"({"ack":)");
+  json::append_integer(out_, record.number);
+  if (accepted) {
+    out_.append(R"(,"sequence":)");
+    json::append_integer(out_, record.sequence);
+  } else {
+    out_.append(R"(,"error":)");
+    json::append_string(out_, record.reason);
+  }
+  out_.append("}\n");
+}
+
+}  // namespace fieldpipe::relay

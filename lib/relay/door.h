@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+// The way into the spool: each record is checked, made durable, and only then answered.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/bytes.h"
+#include "core/clock.h"
+#include "core/result.h"
+#include "spool/dead_letters.h"
+#include "spool/spool.h"
+
+namespace fieldpipe::relay {
+
+// A record as a source hands it in. Views, used by take() only.
+struct Incoming {
+  bool anonymous = false;                  // a form of input that has no place for a device and a key
+  std::optional<std::string_view> device;  // nothing: the record names none
+  std::optional<std::string_view> project_key;
+  std::string_view chunk;        // where there is a refusal: what was refused, or its start
+  std::string_view refusal;      // a short word why the source could make no chunk of it; empty: it did
+  std::string_view detail;       // more about the refusal, for the dead letter
+  std::uint64_t size_bytes = 0;  // where `chunk` is the start only: of the whole; 0: it is all
+};
+
+struct DoorSettings {
+  std::string device;  // of records that name none; empty: there has to be one
+  // Whether a project key is configured for the device. Such a key is preferred to the record's own, and stays out of
+  // the spool.
+  std::function<bool(std::string_view device)> has_key;
+  std::size_t max_chunk_bytes = std::size_t{1} << 20U;
+  bool drops_when_full = false;  // the spool's OnFull is kDropNewest
+  bool answers = false;          // append a line of JSON for each record (--ack)
+};
+
+// Counted since the start of the process; the spool's Statistics count what was accepted.
+struct DoorCounts {
+  std::uint64_t received = 0;  // records handed in
+  std::uint64_t accepted = 0;
+  std::map<std::string, std::uint64_t, std::less<>> rejected;  // by reason
+
+  [[nodiscard]] std::uint64_t rejected_sum() const;
+};
+
+// A turn of the owner is: take() what is there, then commit() once, and after it acknowledge to the source what was
+// taken: with one fdatasync for all of them (group commit). What is refused is answered like what is accepted, after it
+// was written to the dead letters, because one bad record must not hold up its sender for ever.
+class Door {
+ public:
+  // A commit is due when so much was taken, or the oldest of it has waited for so long.
+  static constexpr std::size_t kBatchBytes = std::size_t{1} << 20U;
+  static constexpr std::size_t kBatchRecords = 4096;
+  static constexpr std::chrono::milliseconds kBatchAge{50};
+  // What a dead letter keeps of a record over the limit.
+  static constexpr std::size_t kKeptOversizeBytes = 4096;
+
+  // All of these must outlive the door. `out` gets the answers.
+  Door(spool::Spool& spool, spool::DeadLetters& dead_letters, DoorSettings settings, std::string& out);
+
+  // Takes a record in. To be called only while open(). Fails with kUsage for an anonymous record when no device, or no
+  // key, is configured.
+  Result<void> take(const Incoming& record);
+
+  // Room for one more record: nothing waits for the spool, and the batch is not complete.
+  [[nodiscard]] bool open() const { return !blocked_ && !due(); }
+
+  // Something is to be committed.
+  [[nodiscard]] bool pending() const { return !batch_.empty(); }
+  [[nodiscard]] bool due() const;
+
+  // Makes all that was taken durable and answers it. When there is no room, what did not fit stays in hand: blocked(),
+  // and the next commit tries again. Fails with kIo when the disk failed; what is not answered then was not accepted.
+  Result<void> commit();
+
+  // What was taken has no room in the spool.
+  [[nodiscard]] bool blocked() const { return blocked_; }
+
+  // Records taken that are neither accepted nor refused.
+  [[nodiscard]] std::size_t unanswered() const { return batch_.size(); }
+
+  [[nodiscard]] const DoorCounts& counts() const { return counts_; }
+
+ private:
+  struct Record {
+    std::uint64_t number = 0;  // of the input, from 1
+    std::string lane;
+    std::string chunk;
+    std::string reason;  // empty: it is wanted
+    std::string detail;
+    std::uint64_t size_bytes = 0;
+    WallTime time;
+    spool::Sequence sequence = 0;
+  };
+
+  [[nodiscard]] Result<void> check_configured() const;
+  void check(const Incoming& from, Record& record) const;
+  Result<void> append();
+  Result<void> settle(std::uint64_t accepted);
+  Result<void> bury(const Record& record);
+  void answer(const Record& record);
+
+  spool::Spool& spool_;
+  spool::DeadLetters& dead_letters_;
+  DoorSettings settings_;
+  std::string& out_;
+  std::vector<Record> batch_;
+  std::size_t batch_bytes_ = 0;
+  MonotonicTime oldest_{};
+  bool blocked_ = false;
+  DoorCounts counts_;
+};
+
+}  // namespace fieldpipe::relay
