@@ -4,7 +4,6 @@
 
 #include "cli/run.h"
 #include "http/client.h"
-#include "io/options.h"
 #include "io/output.h"
 #include "relay/door.h"
 #include "relay/options.h"
@@ -23,16 +22,6 @@ constexpr cli::Tool kTool{
     .example = "mflt-relay --device DEMO1 --project-key-file key < console.log",
     .networked = true,
 };
-
-struct Options {
-  relay::Options relay;
-  io::StopOptions stop;
-};
-
-void declare(cli::OptionTable& table, Options& options) {
-  relay::declare(table, options.relay);
-  io::declare(table, options.stop);
-}
 
 Result<void> relay_chunks(relay::Options options, cli::Report& report, io::Loop& loop) {
   if (auto checked = http::check_url(options.upload.endpoint, options.http.insecure_http); !checked) {
@@ -79,10 +68,10 @@ Result<void> relay_chunks(relay::Options options, cli::Report& report, io::Loop&
   return relay::Relay({*spool, *dead_letters, **source, door, uploader, *out, report}, options.relay).run(loop);
 }
 
-void work(const Options& options, cli::Report& report) {
-  auto loop = io::Loop::create(options.stop.stop_timeout, true, relay::is_service(options.relay));
+void work(const relay::Options& options, cli::Report& report) {
+  auto loop = io::Loop::create(options.stop.stop_timeout, true, relay::is_service(options));
   if (!loop) return report.fail(loop.error());
-  if (auto relayed = relay_chunks(options.relay, report, *loop); !relayed) report.fail(relayed.error());
+  if (auto relayed = relay_chunks(options, report, *loop); !relayed) report.fail(relayed.error());
   if (const auto signal = loop->stop_signal()) report.stopped_by(*signal);
 }
 
@@ -90,5 +79,6 @@ void work(const Options& options, cli::Report& report) {
 }  // namespace fieldpipe
 
 int main(int argc, char** argv) {
-  return fieldpipe::cli::run<fieldpipe::Options>(fieldpipe::kTool, fieldpipe::declare, fieldpipe::work, argc, argv);
+  return fieldpipe::cli::run<fieldpipe::relay::Options>(fieldpipe::kTool, fieldpipe::relay::declare, fieldpipe::work,
+                                                        argc, argv);
 }

@@ -17,6 +17,7 @@
 #include "cli/secret.h"
 #include "core/text.h"
 #include "http/options.h"
+#include "io/options.h"
 #include "memfault/identity.h"
 #include "memfault/options.h"
 #include "mqtt/broker_url.h"
@@ -91,6 +92,7 @@ void declare_delivery(cli::OptionTable& table, Options& options) {
   table.duration("backoff-max", limits.backoff.most, "no wait after a failure is longer")
       .default_text("5m to 1h, by the kind of failure");
   table.duration("drain-timeout", options.relay.drain_timeout, "time limit for delivery after the end of the input");
+  io::declare(table, options.stop);
   table.flag("dry-run", options.upload.dry_run, "print requests instead of sending them; nothing is kept");
   table
       .parsed("seed", "NUMBER", "of the random part of waits",

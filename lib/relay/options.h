@@ -12,6 +12,7 @@
 #include "cli/report.h"
 #include "core/result.h"
 #include "http/client.h"
+#include "io/options.h"
 #include "io/serial_port.h"
 #include "memfault/chunk_reader.h"
 #include "mqtt/options.h"
@@ -39,6 +40,7 @@ struct Options {
   http::ClientOptions http;
   spool::Options spool;
   RelaySettings relay;
+  io::StopOptions stop;
   bool acknowledge = false;  // --ack
 };
 

@@ -12,9 +12,10 @@ import unittest
 from pathlib import Path
 
 import canlog
-from integration import peers
+from integration import endpoint, peers
 from tools import BIN, SOURCE, TIMEOUT, TOOLS, environment, run
 
+KEY = "0123456789abcdef0123456789ABCDEF"
 # What an example says, and what stands for it here: local brokers for others, the plain one where an example has no
 # certificate, and an end for what has none. The broker of those who name none comes from the environment.
 SUBSTITUTIONS = [
@@ -24,12 +25,17 @@ SUBSTITUTIONS = [
     (r"-h other\b", "-h localhost -p {other}"),
     (r"\bmqtt-sub (?![^|]*(?:-C|--idle-timeout))", "mqtt-sub --idle-timeout 200ms "),
 ]
+# Runs for ever; it has done its work by then.
+SUBSTITUTIONS.append((r"(mflt-relay --broker .*)", r"timeout -s INT 0.3 \1 || [ $? = 124 ]"))
 # The files that examples name.
 FILES = {
     "candump.log": "".join(canlog.lines(1000)),
     "relative.log": " (000.000000)  can0  123   [2]  11 22\n (000.100000)  can0  123   [2]  11 23\n",
     "config.json": '{"rate": 10}\n',
     "token": "secret\n",
+    "key": f"{KEY}\n",
+    "keys": f"DEMO1 {KEY}  # the first one\n",
+    "chunks.ndjson": '{"device":"DEMO1","chunk":"CAKmAgIDAQpqc2Vuc29yLWh1YglrMS40LjIrZzNmMmEGZGR2dDIEogEDBQCYrQ=="}\n' * 3,
     # Two chunks of one heartbeat, with a reboot behind it.
     "console.log": "[00:00:10] INFO: MC:SFQCpwIBAwEHalRFU1RTRVJJQUwKbXRlc3Qtc29mdHdhcmUJajEuMC4wLXRlcw==:\n"
                    "[00:00:30] INFO: MC:gCx0Bm10ZXN0LWhhcmR3YXJlBKEBoXJjaHVua190ZXN0X3N1Y2Nlc3MBMeQ=:\n"
@@ -85,6 +91,7 @@ class Examples(unittest.TestCase):
                    "tls": peers.Broker(f"cafile {authority.ca}", f"certfile {certificate}", f"keyfile {key}", "require_certificate true")}
         for broker in brokers.values():
             cls.enterClassContext(broker)
+        cls.endpoint = cls.enterClassContext(endpoint.Endpoint([]))
         cls.ports = {name: broker.port for name, broker in brokers.items()}
         records = [{"topic": f"fleet/{number}", "json": {"value": number}, "qos": 1, "retain": True} for number in range(5)]
         records += [{"topic": "flexconnect/bin", "payload_b64": base64.b64encode(message).decode(), "qos": 1, "retain": True}]
@@ -101,7 +108,8 @@ class Examples(unittest.TestCase):
                 os.symlink(entry, Path(scratch, entry.name))
             local = f"mqtt://localhost:{self.ports['plain']}"
             variables = environment(PATH=f"{self.folder}/bin:{BIN}:{os.environ['PATH']}", FC_TOKEN="secret",
-                                    MQTT_PUB_BROKER=local, MQTT_SUB_BROKER=local)
+                                    MQTT_PUB_BROKER=local, MQTT_SUB_BROKER=local, XDG_STATE_HOME=scratch,
+                                    MFLT_RELAY_ENDPOINT=self.endpoint.url)
             shell = subprocess.Popen(["bash", "-e", "-o", "pipefail", "-c", command], cwd=scratch, env=variables, stdin=subprocess.DEVNULL,
                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
             try:
