@@ -38,7 +38,7 @@ complete -c mflt-relay -l capath -x -a '(__fish_complete_directories)' -d 'direc
 complete -c mflt-relay -l cert -r -F -d 'our certificate'
 complete -c mflt-relay -l key -r -F -d 'its private key, not encrypted'
 complete -c mflt-relay -l quiet -d 'no warnings; errors are still printed'
-complete -c mflt-relay -l verbose -d 'say on stderr what is being done'
+complete -c mflt-relay -s v -l verbose -d 'say on stderr what is being done'
 complete -c mflt-relay -l config -r -F -d 'read settings from this TOML file and no other'
 complete -c mflt-relay -s h -l help -d 'print this help and exit'
 complete -c mflt-relay -s V -l version -d 'print the version and exit'
