@@ -669,6 +669,8 @@ std::size_t Spool::finish(std::string_view lane, Sequence first, Sequence last, 
   // The lane may be forgotten from here on.
   tell(range);
   if (emptied) free_segments();
+  // Nobody appends while it is full: what is in the way of that is not found otherwise.
+  if (full_ && pending_.empty()) copy_forward();
   return range.count;
 }
 
