@@ -14,3 +14,8 @@ pkg_check_modules(libdeflate REQUIRED IMPORTED_TARGET libdeflate)
 pkg_check_modules(libcurl REQUIRED IMPORTED_TARGET libcurl)
 pkg_check_modules(liblz4 REQUIRED IMPORTED_TARGET liblz4)
 pkg_check_modules(libmosquitto REQUIRED IMPORTED_TARGET libmosquitto)
+# Bluetooth goes through BlueZ on D-Bus; a gateway without a radio may be built without it.
+pkg_check_modules(libsystemd IMPORTED_TARGET libsystemd)
+if(NOT libsystemd_FOUND)
+  message(WARNING "libsystemd-dev is missing: smp-query is built without Bluetooth (ble:)")
+endif()
