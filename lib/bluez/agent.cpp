@@ -52,8 +52,6 @@ struct Agent::Methods {
   }
 };
 
-void Agent::SlotDeleter::operator()(sd_bus_slot* slot) const { sd_bus_slot_unref(slot); }
-
 Result<std::unique_ptr<Agent>> Agent::enter(io::Loop& loop, Bus& bus, Passkey passkey, MonotonicTime deadline) {
   const char* capability = passkey ? "KeyboardDisplay" : "NoInputNoOutput";
   std::unique_ptr<Agent> agent(new Agent(bus, std::move(passkey)));

@@ -8,8 +8,6 @@
 
 #include "bluez/bus.h"
 
-struct sd_bus_slot;
-
 namespace fieldpipe::bluez {
 
 // Gives the six digits (0 to 999999) that the device shows. Fails with kDenied when there are none.
@@ -33,13 +31,9 @@ class Agent {
   Agent(Bus& bus, Passkey passkey) : bus_(bus), passkey_(std::move(passkey)) {}
 
   struct Methods;
-  struct SlotDeleter {
-    void operator()(sd_bus_slot* slot) const;
-  };
-
   Bus& bus_;
   Passkey passkey_;
-  std::unique_ptr<sd_bus_slot, SlotDeleter> slot_;
+  Slot slot_;
   Result<void> asked_;
 };
 

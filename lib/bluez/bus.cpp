@@ -56,6 +56,8 @@ Error call_error(const sd_bus_error& error) {
 
 void MessageDeleter::operator()(sd_bus_message* message) const { sd_bus_message_unref(message); }
 
+void SlotDeleter::operator()(sd_bus_slot* slot) const { sd_bus_slot_unref(slot); }
+
 // What was sent and not written yet is to leave too: a Disconnect is the last thing one says.
 void Bus::Closer::operator()(sd_bus* bus) const { sd_bus_flush_close_unref(bus); }
 
@@ -112,29 +114,34 @@ Result<void> Bus::turn(io::Loop& loop, MonotonicTime until, const char* what) {
   return {};
 }
 
-Result<Message> Bus::call(io::Loop& loop, const Message& request, MonotonicTime deadline) {
-  std::optional<Result<Message>> answer;
+Result<void> Bus::start(const Message& request, Call& call) {
   const auto taken = [](sd_bus_message* message, void* user, sd_bus_error*) {
-    auto& into = *static_cast<std::optional<Result<Message>>*>(user);
+    auto& answer = static_cast<Call*>(user)->answer;
     if (const sd_bus_error* error = sd_bus_message_get_error(message)) {
-      into = tl::make_unexpected(call_error(*error));
+      answer = tl::make_unexpected(call_error(*error));
     } else {
-      into = Message(sd_bus_message_ref(message));
+      answer = Message(sd_bus_message_ref(message));
     }
     return 0;
   };
+  call.answer.reset();
   sd_bus_slot* slot = nullptr;
-  // The time limit is ours, so that it also holds while other messages keep coming.
-  const int sent = sd_bus_call_async(bus_.get(), &slot, request.get(), taken, &answer, UINT64_MAX);
-  const char* method = sd_bus_message_get_member(request.get());
-  if (sent < 0) return tl::make_unexpected(bus_error(method, sent));
-  const std::unique_ptr<sd_bus_slot, decltype(&sd_bus_slot_unref)> owned(slot, sd_bus_slot_unref);
+  // Time limits are ours, so that they also hold while other messages keep coming.
+  const int sent = sd_bus_call_async(bus_.get(), &slot, request.get(), taken, &call, UINT64_MAX);
+  if (sent < 0) return tl::make_unexpected(bus_error(sd_bus_message_get_member(request.get()), sent));
+  call.slot.reset(slot);
+  return {};
+}
+
+Result<Message> Bus::call(io::Loop& loop, const Message& request, MonotonicTime deadline) {
+  Call call;
+  if (auto started = start(request, call); !started) return fail(std::move(started));
   if (auto processed = process(); !processed) return fail(std::move(processed));
-  while (!answer) {
-    auto turned = turn(loop, deadline, method);
-    if (!turned && !answer) return fail(std::move(turned));
+  while (!call.answer) {
+    auto turned = turn(loop, deadline, sd_bus_message_get_member(request.get()));
+    if (!turned && !call.answer) return fail(std::move(turned));
   }
-  return *std::move(answer);
+  return *std::move(call.answer);
 }
 
 void Bus::tell(const Message& request) { sd_bus_send(bus_.get(), request.get(), nullptr); }

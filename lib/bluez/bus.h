@@ -3,8 +3,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "core/clock.h"
 #include "core/result.h"
@@ -12,6 +13,7 @@
 
 struct sd_bus;
 struct sd_bus_message;
+struct sd_bus_slot;
 
 namespace fieldpipe::bluez {
 
@@ -19,6 +21,21 @@ struct MessageDeleter {
   void operator()(sd_bus_message* message) const;
 };
 using Message = std::unique_ptr<sd_bus_message, MessageDeleter>;
+
+struct SlotDeleter {
+  void operator()(sd_bus_slot* slot) const;
+};
+using Slot = std::unique_ptr<sd_bus_slot, SlotDeleter>;
+
+// A call that was sent and whose answer the bus fills in. Does not move; without it the answer is dropped.
+struct Call {
+  Call() = default;
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  Slot slot;
+  std::optional<Result<Message>> answer;
+};
 
 // A connection to the system bus. Its address is that of sd_bus_open_system(3), DBUS_SYSTEM_BUS_ADDRESS included.
 class Bus {
@@ -37,8 +54,11 @@ class Bus {
   // A call of a method of BlueZ (bluez `doc/*-api.txt`), to be filled in and given to call().
   [[nodiscard]] Result<Message> request(const std::string& object, const char* interface, const char* method) const;
 
-  // Sends a request and waits for its answer, while signals go on being handled. Fails as call_error() says, and with
-  // kUnavailable when `deadline` passes or a stop signal comes first.
+  // Sends a request; process() brings its answer to `call`. Fails with kUnavailable.
+  Result<void> start(const Message& request, Call& call);
+
+  // Sends a request and waits for its answer, while signals go on being handled. Fails with kDenied and kUnavailable as
+  // BlueZ's error has it (error_name()), and with kUnavailable when `deadline` passes or a stop signal comes first.
   Result<Message> call(io::Loop& loop, const Message& request, MonotonicTime deadline);
 
   // Sends a request whose answer does not matter.

@@ -92,8 +92,6 @@ int read_properties(sd_bus_message* message, Take take) {
 
 }  // namespace
 
-void Objects::SlotDeleter::operator()(sd_bus_slot* slot) const { sd_bus_slot_unref(slot); }
-
 const Property* Objects::find_any(const std::string& object, std::string_view interface,
                                   std::string_view property) const {
   const auto at = objects_.find(object);

@@ -12,8 +12,6 @@
 
 #include "bluez/bus.h"
 
-struct sd_bus_slot;
-
 namespace fieldpipe::bluez {
 
 // Bytes (`ay`) are a std::string too; no property that is used here can be either.
@@ -63,13 +61,9 @@ class Objects {
   int read(sd_bus_message* message);    // the answer of GetManagedObjects
   int follow_signals();
 
-  struct SlotDeleter {
-    void operator()(sd_bus_slot* slot) const;
-  };
-
   Bus& bus_;
   std::map<std::string, Interfaces> objects_;
-  std::vector<std::unique_ptr<sd_bus_slot, SlotDeleter>> slots_;
+  std::vector<Slot> slots_;
   std::string collected_;
   std::vector<std::string> notifications_;
 };

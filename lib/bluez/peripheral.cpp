@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <deque>
 #include <iterator>
 #include <set>
 #include <utility>
@@ -217,7 +218,9 @@ struct Link::State {
   Result<void> open_notifications(io::Loop& loop, MonotonicTime deadline);
   Result<void> open_writes(io::Loop& loop, MonotonicTime deadline);
   Result<std::pair<io::Descriptor, std::size_t>> acquire(io::Loop& loop, const char* method, MonotonicTime deadline);
-  Result<void> write_value(io::Loop& loop, Bytes piece, MonotonicTime deadline);
+  Result<void> write_value(Bytes piece);
+  Result<void> send_queued();
+  Result<void> read_notifications();
   [[nodiscard]] bool is_gone() const { return was_connected && !objects->is_true(device, kDevice, "Connected"); }
 
   Bus bus;
@@ -230,6 +233,8 @@ struct Link::State {
   io::Descriptor writes;         // none: WriteValue
   io::Descriptor notifications;  // none: StartNotify
   std::size_t mtu = kLeastMtu;
+  std::deque<std::string> queue;  // pieces to write
+  Call writing;                   // WriteValue of the last piece
   std::vector<std::string> received;
 };
 
@@ -323,13 +328,46 @@ Result<void> Link::State::open_writes(io::Loop& loop, MonotonicTime deadline) {
   return {};
 }
 
-Result<void> Link::State::write_value(io::Loop& loop, Bytes piece, MonotonicTime deadline) {
+Result<void> Link::State::write_value(Bytes piece) {
   auto request = bus.request(characteristic, kCharacteristic, "WriteValue");
   if (!request) return fail(std::move(request));
   int appended = sd_bus_message_append_array(request->get(), 'y', piece.data(), piece.size());
   if (appended >= 0) appended = sd_bus_message_append(request->get(), "a{sv}", 1, "type", "s", "command");
   if (appended < 0) return tl::make_unexpected(bus_error("WriteValue", appended));
-  if (auto written = bus.call(loop, *request, deadline); !written) return fail(std::move(written));
+  return bus.start(*request, writing);
+}
+
+// One piece after the other, because a device puts them together in the order in which they come.
+Result<void> Link::State::send_queued() {
+  while (!queue.empty()) {
+    const Bytes piece = as_bytes(queue.front());
+    if (writes) {
+      const ssize_t sent = ::send(writes.get(), piece.data(), piece.size(), MSG_NOSIGNAL);
+      if (sent < 0 && errno == EINTR) continue;
+      if (sent < 0 && errno == EAGAIN) return {};
+      if (sent < 0) return fail(ErrorCode::kUnavailable, "the device disconnected");
+    } else {
+      if (writing.slot && !writing.answer) return {};
+      if (writing.answer && !*writing.answer) return fail(*std::move(writing.answer));
+      if (auto started = write_value(piece); !started) return started;
+    }
+    queue.pop_front();
+  }
+  return {};
+}
+
+Result<void> Link::State::read_notifications() {
+  std::array<char, kMostAttributeBytes> notification;
+  while (notifications) {
+    const ssize_t size = ::recv(notifications.get(), notification.data(), notification.size(), 0);
+    if (size < 0 && errno == EINTR) continue;
+    if (size < 0 && errno == EAGAIN) break;
+    if (size <= 0) return fail(ErrorCode::kUnavailable, "the device disconnected");
+    received.emplace_back(notification.data(), static_cast<std::size_t>(size));
+  }
+  auto& values = objects->notifications();
+  std::move(values.begin(), values.end(), std::back_inserter(received));
+  values.clear();
   return {};
 }
 
@@ -387,49 +425,31 @@ Link::~Link() = default;
 
 std::size_t Link::payload_bytes() const { return std::min(state_->mtu - kAttributeHeaderBytes, kMostAttributeBytes); }
 
+void Link::send(Bytes packet) {
+  const std::string_view bytes(reinterpret_cast<const char*>(packet.data()), packet.size());
+  for (std::size_t begin = 0; begin < bytes.size(); begin += payload_bytes()) {
+    state_->queue.emplace_back(bytes.substr(begin, payload_bytes()));
+  }
+}
+
 void Link::watch(io::Loop& loop) const {
   state_->bus.watch(loop);
   loop.watch(state_->notifications.get(), POLLIN);
+  if (!state_->queue.empty()) loop.watch(state_->writes.get(), POLLOUT);
 }
 
-MonotonicTime Link::deadline() const {
-  // Something may have come while write() waited.
-  if (!state_->objects->notifications().empty() || state_->is_gone()) return monotonic_now();
-  return state_->bus.deadline();
-}
+MonotonicTime Link::deadline() const { return state_->bus.deadline(); }
 
-Result<void> Link::handle(const io::Loop& loop) {
+Result<void> Link::handle() {
   if (auto processed = state_->bus.process(); !processed) return processed;
-  if (state_->notifications && loop.ready(state_->notifications.get(), POLLIN)) {
-    std::array<char, kMostAttributeBytes> notification;
-    for (;;) {
-      const ssize_t size = ::recv(state_->notifications.get(), notification.data(), notification.size(), 0);
-      if (size < 0 && errno == EINTR) continue;
-      if (size < 0 && errno == EAGAIN) break;
-      if (size <= 0) return fail(ErrorCode::kUnavailable, "the device disconnected");
-      state_->received.emplace_back(notification.data(), static_cast<std::size_t>(size));
-    }
-  }
-  auto& values = state_->objects->notifications();
-  std::move(values.begin(), values.end(), std::back_inserter(state_->received));
-  values.clear();
-  if (state_->is_gone() && state_->received.empty()) return fail(ErrorCode::kUnavailable, "the device disconnected");
-  return {};
+  auto sent = state_->send_queued();
+  if (auto read = state_->read_notifications(); !read) return read;
+  // What it said before it went is still worth something.
+  if (!state_->received.empty()) return {};
+  if (state_->is_gone()) return fail(ErrorCode::kUnavailable, "the device disconnected");
+  return sent;
 }
 
 std::vector<std::string>& Link::received() { return state_->received; }
-
-Result<void> Link::write(io::Loop& loop, Bytes piece, MonotonicTime deadline) {
-  if (!state_->writes) return state_->write_value(loop, piece, deadline);
-  for (;;) {
-    const ssize_t sent = ::send(state_->writes.get(), piece.data(), piece.size(), MSG_NOSIGNAL);
-    if (sent >= 0) return {};
-    if (errno == EINTR) continue;
-    if (errno != EAGAIN) return fail(ErrorCode::kUnavailable, "the device disconnected");
-    loop.watch(state_->writes.get(), POLLOUT);
-    if (auto turned = state_->bus.turn(loop, deadline, "writing"); !turned) return turned;
-    if (state_->is_gone()) return fail(ErrorCode::kUnavailable, "the device disconnected");
-  }
-}
 
 }  // namespace fieldpipe::bluez

@@ -65,20 +65,22 @@ class Link {
   Link& operator=(Link&&) noexcept;
   ~Link();  // disconnects what connect() connected
 
-  // The most bytes one write() or notification carries.
+  // The most bytes one write or notification carries.
   [[nodiscard]] std::size_t payload_bytes() const;
 
+  // Queues a packet, to be sent in pieces of payload_bytes() each; handle() goes on with it.
+  void send(Bytes packet);
+
   void watch(io::Loop& loop) const;
+
+  // When handle() wants to be called although nothing is ready.
   [[nodiscard]] MonotonicTime deadline() const;
 
-  // Takes what has come. Fails with kUnavailable when the device is gone.
-  Result<void> handle(const io::Loop& loop);
+  // Sends what the radio takes now, and takes what has come. Fails with kUnavailable when the device is gone.
+  Result<void> handle();
 
   // Notifications in the order of their arrival. The owner clears them.
   std::vector<std::string>& received();
-
-  // Sends up to payload_bytes(); waits while the radio is busy, until `deadline`. Fails with kUnavailable.
-  Result<void> write(io::Loop& loop, Bytes piece, MonotonicTime deadline);
 
  private:
   struct State;

@@ -42,22 +42,20 @@ int echo(io::Loop& loop, const char* peripheral, const char* passkey, std::size_
   if (!link) return report(link.error());
   std::string sent;
   for (std::size_t i = 0; i < size; ++i) sent.push_back(static_cast<char>(i * 7));
-  for (std::size_t begin = 0; begin < size; begin += link->payload_bytes()) {
-    const std::string piece = sent.substr(begin, link->payload_bytes());
-    if (auto written = link->write(loop, as_bytes(piece), deadline); !written) return report(written.error());
-  }
+  link->send(as_bytes(sent));
   std::string came;
   std::size_t pieces = 0;
-  while (came.size() < size) {
-    link->watch(loop);
-    if (auto waited = loop.wait(std::min(deadline, link->deadline())); !waited) return report(waited.error());
-    if (auto handled = link->handle(loop); !handled) return report(handled.error());
+  while (came.size() < size && monotonic_now() < deadline) {
+    if (auto handled = link->handle(); !handled) return report(handled.error());
     for (const std::string& notification : link->received()) {
       came += notification;
       ++pieces;
     }
     link->received().clear();
-    if (monotonic_now() >= deadline) break;
+    link->watch(loop);
+    if (came.size() < size) {
+      if (auto waited = loop.wait(std::min(deadline, link->deadline())); !waited) return report(waited.error());
+    }
   }
   std::printf("%s in %zu pieces of %zu\n", came == sent ? "same" : "different", pieces, link->payload_bytes());
   return came == sent ? 0 : 1;
