@@ -450,6 +450,6 @@ Result<void> Link::handle() {
   return sent;
 }
 
-std::vector<std::string>& Link::received() { return state_->received; }
+std::vector<std::string>& Link::received() const { return state_->received; }
 
 }  // namespace fieldpipe::bluez

@@ -80,7 +80,7 @@ class Link {
   Result<void> handle();
 
   // Notifications in the order of their arrival. The owner clears them.
-  std::vector<std::string>& received();
+  [[nodiscard]] std::vector<std::string>& received() const;
 
  private:
   struct State;

@@ -4,6 +4,10 @@
 #include "smp_session/datagram_transport.h"
 #include "smp_session/stream_transport.h"
 
+#ifdef FIELDPIPE_BLUETOOTH
+#include "smp_session/bluetooth_transport.h"
+#endif
+
 namespace fieldpipe::smp_session {
 namespace {
 
@@ -38,7 +42,12 @@ Result<std::unique_ptr<Transport>> open_transport(const Target& target, const Tr
       if (target.kind == Target::Kind::kUdp) return std::make_unique<DatagramTransport>(*std::move(socket), settings);
       return std::make_unique<StreamTransport>(*std::move(socket), true, settings);
     }
-    case Target::Kind::kBle: break;
+    case Target::Kind::kBle:
+#ifdef FIELDPIPE_BLUETOOTH
+      return BluetoothTransport::open(target, settings, loop);
+#else
+      break;
+#endif
   }
   return fail(ErrorCode::kUsage, "ble: is not built in");
 }

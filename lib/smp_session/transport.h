@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -27,6 +28,10 @@ struct TransportSettings {
   std::size_t line_bytes = smp::kConsoleLineBytes;     // of console frames
   std::optional<std::chrono::nanoseconds> line_delay;  // between them; nothing: only where a request is repeated
   std::function<void(std::string_view)> console;       // takes what is no frame; may be empty
+  std::string adapter;                                 // of Bluetooth, as hci0; empty: the first that is on
+  bool pair = false;                                   // before anything else, not only when the device asks
+  bool forget = false;                                 // the bond and the services that BlueZ remembers
+  std::function<Result<std::uint32_t>()> passkey;      // that the device shows; without it: Just Works
 };
 
 class Transport {
