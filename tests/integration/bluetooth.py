@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 """A D-Bus of our own with a fake org.bluez on it: Bluetooth for tests, without a radio."""
 
-import os
 import pathlib
 import subprocess
 import tempfile
 
-BUILD = pathlib.Path(os.environ["FIELDPIPE_BIN"]).parent
+from tools import BUILD, environment
+
 FAKE = BUILD / "tests" / "fake_bluez"
 
 CONFIGURATION = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -38,7 +38,7 @@ class Bluetooth:
             ["dbus-daemon", f"--config-file={configuration}", "--nofork", "--nopidfile", "--print-address"],
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # it complains of limits it cannot raise
         self._bus.stdout.readline()  # it listens once it has told where
-        self.environment = {**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={self._folder.name}/bus"}
+        self.environment = environment(DBUS_SYSTEM_BUS_ADDRESS=f"unix:path={self._folder.name}/bus")
         self.fake = None
         if bluez:
             self.fake = subprocess.Popen([FAKE, *map(str, options)], env=self.environment, stdout=subprocess.PIPE,
