@@ -33,7 +33,7 @@ CLIENTS = {
     "mqtt-sub": ["-h", "127.0.0.1", "-p", "{}", "-t", "t"],
 }
 # Tools whose streams and signals have tests of their own in tests/integration.
-OTHERS = ["mflt-relay"]
+OTHERS = ["mflt-ota", "mflt-relay"]
 
 
 def variable(tool, option):

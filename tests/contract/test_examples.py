@@ -2,6 +2,7 @@
 """Every example of the man pages and of README.md's pipelines runs, against peers of our own."""
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from integration import endpoint, peers
 from tools import BIN, SOURCE, TIMEOUT, TOOLS, environment, run
 
 KEY = "0123456789abcdef0123456789ABCDEF"
+FIRMWARE = b"firmware" * 1000
 # What an example says, and what stands for it here: local brokers for others, the plain one where an example has no
 # certificate, and an end for what has none. The broker of those who name none comes from the environment.
 SUBSTITUTIONS = [
@@ -35,6 +37,7 @@ FILES = {
     "token": "secret\n",
     "key": f"{KEY}\n",
     "keys": f"DEMO1 {KEY}  # the first one\n",
+    "device.json": '{"device_serial":"DEMO1","hardware_version":"dvt2","software_type":"main","current_version":"1.4.2"}\n',
     "chunks.ndjson": '{"device":"DEMO1","chunk":"CAKmAgIDAQpqc2Vuc29yLWh1YglrMS40LjIrZzNmMmEGZGR2dDIEogEDBQCYrQ=="}\n' * 3,
     # Two chunks of one heartbeat, with a reboot behind it.
     "console.log": "[00:00:10] INFO: MC:SFQCpwIBAwEHalRFU1RTRVJJQUwKbXRlc3Qtc29mdHdhcmUJajEuMC4wLXRlcw==:\n"
@@ -91,7 +94,10 @@ class Examples(unittest.TestCase):
                    "tls": peers.Broker(f"cafile {authority.ca}", f"certfile {certificate}", f"keyfile {key}", "require_certificate true")}
         for broker in brokers.values():
             cls.enterClassContext(broker)
-        cls.endpoint = cls.enterClassContext(endpoint.Endpoint([]))
+        cls.endpoint = cls.enterClassContext(endpoint.Endpoint([], files={"/fw.bin": FIRMWARE}))
+        cls.endpoint.play([{"path": "/api/v0/releases/latest*", "status": 200, "body": json.dumps(
+            {"version": "1.5.0", "artifacts": [{"url": cls.endpoint.url + "/fw.bin", "file_size": len(FIRMWARE),
+                                                "md5": hashlib.md5(FIRMWARE).hexdigest()}]})}])
         cls.ports = {name: broker.port for name, broker in brokers.items()}
         records = [{"topic": f"fleet/{number}", "json": {"value": number}, "qos": 1, "retain": True} for number in range(5)]
         records += [{"topic": "flexconnect/bin", "payload_b64": base64.b64encode(message).decode(), "qos": 1, "retain": True}]
@@ -109,7 +115,7 @@ class Examples(unittest.TestCase):
             local = f"mqtt://localhost:{self.ports['plain']}"
             variables = environment(PATH=f"{self.folder}/bin:{BIN}:{os.environ['PATH']}", FC_TOKEN="secret",
                                     MQTT_PUB_BROKER=local, MQTT_SUB_BROKER=local, XDG_STATE_HOME=scratch,
-                                    MFLT_RELAY_ENDPOINT=self.endpoint.url)
+                                    MFLT_RELAY_ENDPOINT=self.endpoint.url, MFLT_OTA_API=self.endpoint.url)
             shell = subprocess.Popen(["bash", "-e", "-o", "pipefail", "-c", command], cwd=scratch, env=variables, stdin=subprocess.DEVNULL,
                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
             try:
