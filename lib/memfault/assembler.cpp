@@ -46,8 +46,13 @@ std::optional<Message> MessageAssembly::begin(const Chunk& chunk, std::uint64_t 
       faults.push_back({FaultKind::kShortChunk, record, data.size() + 1, 0});
       return std::nullopt;
     }
-    chunks_ = 1;
     const Bytes message = data.first(data.size() - crc_bytes);
+    if (message.size() > max_message_bytes_) {
+      ++lost_;
+      faults.push_back({FaultKind::kTooLarge, record, message.size(), max_message_bytes_});
+      return std::nullopt;
+    }
+    chunks_ = 1;
     return complete(message, chunk.crc ? *chunk.crc : load_le<std::uint16_t>(&data[message.size()]), record, faults);
   }
   if (chunk.total > max_message_bytes_ || chunk.total == 0) {

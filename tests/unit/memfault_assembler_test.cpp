@@ -225,6 +225,8 @@ TEST_CASE("limits") {
   CHECK(kinds(assemble(hex_chunks({"480541", "c00142"}), 4)) == "too_large@0");
   const Outcome outcome = assemble(hex_chunks({"480541", "c00142", "08024156a5"}), 4);
   CHECK(outcome.faults[0] == Fault{FaultKind::kTooLarge, 0, 5, 4});
+  CHECK(kinds(assemble(hex_chunks({"0802a088d3"}), 1)) == "too_large@0");
+  CHECK(assemble(hex_chunks({"0802a088d3"}), 2).messages.size() == 1);
   CHECK(kinds(assemble(hex_chunks({"48ffffffff0f41"}))) == "too_large@0");
   CHECK(kinds(assemble(hex_chunks({"4800", "80000000"}))) == "short_message@0");
   CHECK(kinds(assemble(hex_chunks({"080000", "000000", "0000"}))) == "short_chunk@0 short_chunk@1 short_chunk@2");
