@@ -7,10 +7,15 @@ both. Rows beyond their limit are marked and make the status 1. Absolute numbers
 """
 
 import argparse
+import base64
 import contextlib
 import os
 import random
+import re
+import resource
 import select
+import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -22,10 +27,10 @@ import zlib
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 import canlog  # noqa: E402
-from integration import peers  # noqa: E402
+from integration import endpoint, peers  # noqa: E402
 
 BIN = os.environ["FIELDPIPE_BIN"]
-ENVIRONMENT = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/bin", "FC_TOKEN": "t" * 64, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
+ENVIRONMENT = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/bin", "FC_TOKEN": "t" * 64, "MEMFAULT_PROJECT_KEY": "k" * 32, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
 
 
 class Run:
@@ -290,15 +295,153 @@ def bench_latency(table, _, options):
     table.row("a frame typed into an idle pipeline, to the subscriber", ms(median), "5 ms", median / 0.005, 1)
 
 
+class Nginx:
+    """An endpoint that is fast enough not to be the limit: TLS on a free port, one worker, 202 to everything."""
+
+    def __init__(self, folder):
+        self.folder = f"{folder}/nginx"
+        os.mkdir(self.folder)
+        self.authority = peers.Authority(self.folder)
+        self.port = peers.free_port()
+        self.url = f"https://localhost:{self.port}"
+        certificate, key = self.authority.server
+        scratch = "".join(f"{what}_temp_path {self.folder}/{what};" for what in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        with open(f"{self.folder}/nginx.conf", "w", encoding="ascii") as file:
+            file.write(f"""daemon off; worker_processes 1; pid {self.folder}/pid; error_log {self.folder}/log;
+                events {{ worker_connections 2000; multi_accept on; }}
+                http {{ access_log off; keepalive_requests 1000000000; {scratch} client_max_body_size 16m; client_body_buffer_size 1m;
+                    server {{ listen 127.0.0.1:{self.port} ssl; ssl_certificate {certificate}; ssl_certificate_key {key};
+                        location / {{ return 202; }} }} }}""")
+
+    def __enter__(self):
+        self.process = subprocess.Popen((*other_core(), "/usr/sbin/nginx", "-e", f"{self.folder}/log", "-c", f"{self.folder}/nginx.conf"))
+
+        def accepts():
+            with contextlib.closing(socket.socket()) as probe:
+                return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+        peers.wait_for(accepts, "nginx")
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+
+# Clients and the server that they load stay out of each other's way.
+def our_core():
+    return ("taskset", "-c", "0") if os.cpu_count() > 1 else ()
+
+
+def other_core():
+    return ("taskset", "-c", "1") if os.cpu_count() > 1 else ()
+
+
+SESSION = """
+import os, requests, sys, time
+url, authority, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+session = requests.Session()
+session.trust_env, session.verify = False, authority
+headers = {"Memfault-Project-Key": "k" * 32, "Content-Type": "application/octet-stream"}
+before, start = sum(os.times()[:2]), time.perf_counter()
+for n in range(count):
+    assert session.post(f"{url}/api/v0/chunks/D{n % 64}", data=b"x" * 300, headers=headers).status_code == 202
+print(time.perf_counter() - start, sum(os.times()[:2]) - before)
+"""
+
+WRK = 'wrk.method = "POST"; wrk.body = string.rep("x", 300); wrk.headers["Memfault-Project-Key"] = string.rep("k", 32)\n'
+
+
+class Backlog:
+    """A spool with chunks of 300 bytes that wait, `each` of so many devices, as D0 to D<devices - 1>, in turn."""
+
+    def __init__(self, folder, devices, each):
+        self.count = devices * each
+        self.spool = f"{folder}/backlog-{devices}-{each}"
+        self.scratch = f"{folder}/scratch"
+        lines = f"{folder}/lines"
+        rng = random.Random(7)
+        with open(lines, "w", encoding="ascii") as file:
+            for _ in range(each):
+                for device in range(devices):
+                    chunk = base64.b64encode(rng.randbytes(300)).decode()
+                    file.write(f'{{"device":"D{device}","chunk":"{chunk}"}}\n')
+        Run((*self.relay(self.spool, "http://127.0.0.1:1"), "--from", "ndjson", "--drain-timeout", "0"), lines, expect=75)
+        os.unlink(lines)
+
+    @staticmethod
+    def relay(spool, url, *options):
+        return (*our_core(), "mflt-relay", "--spool", spool, "--spool-max-bytes", "1GiB", "--endpoint", url, *options)
+
+    def upload(self, url, authority, *options, expect=0, stdout=subprocess.DEVNULL):
+        """Delivers a copy of it: seconds and CPU seconds, with start and recovery."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        shutil.copytree(self.spool, self.scratch)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = Run(self.relay(self.scratch, url, "--cafile", authority, *options), expect=expect, stdout=stdout).seconds
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def bench_upload(table, folder, options):
+    """mflt-relay delivers a backlog over TLS."""
+    quick = 10 if options.quick else 1
+    runs = max(3, options.runs // 3)
+    singles = Backlog(folder, 64, 1000 if quick == 1 else 300)
+    batches = Backlog(folder, 1, 200_000 // quick)
+    script = f"{folder}/post.lua"
+    with open(script, "w", encoding="ascii") as file:
+        file.write(WRK)
+    with Nginx(folder) as nginx:
+        posts = 3000 // quick
+        figures = {"relay": [], "session": [], "wrk": [], "batches": []}
+        for _ in range(runs):
+            figures["relay"].append([value / singles.count for value in singles.upload(nginx.url, nginx.authority.ca, "--batch-chunks", "1")])
+            session = subprocess.run((*our_core(), "/usr/bin/python3", "-c", SESSION, nginx.url, nginx.authority.ca, str(posts)),
+                                     stdout=subprocess.PIPE, env=ENVIRONMENT, check=True).stdout
+            figures["session"].append([float(value) / posts for value in session.split()])
+            wrk = subprocess.run((*our_core(), "wrk", "-t", "1", "-c", "8", "-d", "2s", "-s", script, f"{nginx.url}/api/v0/chunks/D0"),
+                                 stdout=subprocess.PIPE, env=ENVIRONMENT, check=True).stdout.decode()
+            figures["wrk"].append([1 / float(re.search(r"Requests/sec: +([0-9.]+)", wrk)[1])])
+            figures["batches"].append([value / batches.count for value in batches.upload(nginx.url, nginx.authority.ca)])
+    ours, session, wrk, batch = ([statistics.median(column) for column in zip(*figures[name])] for name in figures)
+
+    def each(seconds):
+        return f"{1 / seconds / 1e3:.1f} k/s"
+
+    table.row("mflt-relay, single chunks of 64 devices, against requests", each(ours[0]), each(session[0]), session[0] / ours[0], 10, at_most=False)
+    table.row("the same against wrk with 8 connections", each(ours[0]), each(wrk[0]), wrk[0] / ours[0], 0.25, at_most=False)
+    table.row("CPU seconds for 10,000 of them, against requests", f"{ours[1] * 1e4:.2f} s", f"{session[1] * 1e4:.2f} s", ours[1] / session[1], 0.15)
+    table.row("mflt-relay, one device in batches of 100", each(batch[0]), "100 k/s", 1 / batch[0] / 1e5, 1, at_most=False)
+    bench_delayed_upload(table, folder, quick)
+
+
+def bench_delayed_upload(table, folder, quick):
+    """A server that takes 50 ms for each answer, but for one device so long that this one is under way all the time."""
+    delay, connections, batch, devices, requests = 0.05, 8, 100, 1000, 1 if quick > 1 else 3
+    bound = connections * batch / delay
+    slow = 0.9 * devices * batch / bound
+    backlog = Backlog(folder, devices, requests * batch)
+    authority = peers.Authority(tempfile.mkdtemp(dir=folder))
+    rates = []
+    for script in ([{"delay": delay}], [{"path": "*/D0", "delay": slow}, {"delay": delay}]):
+        with endpoint.Endpoint(script, tls=authority.server) as server:
+            backlog.upload(server.url, authority.ca, "--batch-chunks", str(batch), "--connections", str(connections))
+            others = sorted((request for request in server.requests if request.device != "D0"), key=lambda request: request.answered)
+            rates.append(sum(len(request.chunks) for request in others) / (others[-1].answered - others[0].began))
+    table.row("mflt-relay, 1,000 devices, answers after 50 ms, of the bound", f"{rates[0] / 1e3:.1f} k/s", f"{bound / 1e3:.1f} k/s", rates[0] / bound, 0.9, at_most=False)
+    table.row(f"the same beside a device with answers after {slow:.0f} s", f"{rates[1] / 1e3:.1f} k/s", f"{rates[0] / 1e3:.1f} k/s", rates[1] / rates[0], 0.9, at_most=False)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a tenth of the input and few runs")
-    parser.add_argument("names", nargs="*", help="encode, signals, start, publish, latency; all without one")
+    parser.add_argument("names", nargs="*", help="encode, signals, start, publish, latency, upload; all without one")
     options = parser.parse_args()
     options.runs = 3 if options.quick else 9
     table = Table()
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.names or ("encode", "signals", "start", "publish", "latency"):
+        for name in options.names or ("encode", "signals", "start", "publish", "latency", "upload"):
             globals()[f"bench_{name}"](table, folder, options)
     return 1 if table.beyond else 0
 
