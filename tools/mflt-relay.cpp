@@ -45,10 +45,11 @@ Result<void> relay_chunks(relay::Options options, cli::Report& report, io::Loop&
   if (!spool) return fail(std::move(spool));
   auto dead_letters = spool::DeadLetters::open(*spool);
   if (!dead_letters) return tl::make_unexpected(std::move(dead_letters).error().in("spool"));
+  options.upload.limits.requests = options.http.connections;
+  options.http.connections += (options.http.connections + 3) / 4;
   auto client = http::Client::create(options.http);
   if (!client) return fail(std::move(client));
 
-  options.upload.limits.requests = options.http.connections;
   options.upload.project_key = [&keys](std::string_view device) { return keys->find(device); };
   relay::Uploader uploader(*spool, *dead_letters, *client, options.upload, out->buffer(), report);
   relay::Door door(*spool, *dead_letters,

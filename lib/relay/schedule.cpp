@@ -155,9 +155,9 @@ void Schedule::open_due(MonotonicTime now) {
   }
 }
 
-Schedule::Lane* Schedule::next(MonotonicTime now) {
+Schedule::Lane* Schedule::next(MonotonicTime now, std::size_t more) {
   open_due(now);
-  while (in_flight_ < limits_.requests && !ready_.empty()) {
+  while (in_flight_ < limits_.requests + more && !ready_.empty()) {
     Lane& lane = *ready_.front();
     ready_.pop_front();
     if (!park(lane)) return &lane;

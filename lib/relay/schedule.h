@@ -97,8 +97,8 @@ class Schedule {
   [[nodiscard]] bool knows(std::string_view name) const { return lanes_.find(name) != lanes_.end(); }
 
   // The lane whose turn it is, until begin() or forget() was called for it. Nothing when all wait, or as many requests
-  // as may be are on their way.
-  Lane* next(MonotonicTime now);
+  // as may be, and `more`, are on their way.
+  Lane* next(MonotonicTime now, std::size_t more = 0);
 
   // How much the next request of a lane may hold.
   [[nodiscard]] std::size_t most_chunks(const Lane& lane) const;

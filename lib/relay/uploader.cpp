@@ -32,6 +32,7 @@ constexpr std::size_t kShownBytes = 256;  // of an answer's text
 constexpr seconds kBetweenSyncs{1};       // of what is finished, and of the file of pauses
 constexpr seconds kBetweenNotices{60};    // of one kind
 constexpr seconds kBetweenHints{30};
+constexpr seconds kSlow{1};  // a request that others shall not wait for
 // Reads that fail in a row before the record is given up. The disk may have had a bad moment.
 constexpr unsigned kMostReadFailures = 8;
 constexpr std::size_t kPrintedBytes = std::size_t{64} << 10U;  // in one turn of a dry run
@@ -71,7 +72,7 @@ struct Uploader::State {
         report(report_),
         random(settings.seed ? *settings.seed : random_seed()),
         schedule(settings.limits, [this] { return std::uniform_real_distribution<>()(random); }),
-        flights(settings.limits.requests),
+        flights(client.free_slots()),
         pauses_file(spool.directory() + "/pauses") {
     const MonotonicTime now = monotonic_now();
     if (const auto text = io::read_file(pauses_file, kMostPausesBytes)) {
@@ -98,6 +99,8 @@ struct Uploader::State {
   [[nodiscard]] std::uint64_t dead_count() const;
   void keep(MonotonicTime now, bool at_once);
   std::string random_hex();
+  [[nodiscard]] std::size_t spare(MonotonicTime now) const;
+  [[nodiscard]] MonotonicTime next_slow(MonotonicTime now) const;
 
   spool::Spool& spool;
   spool::DeadLetters& dead_letters;
@@ -173,6 +176,25 @@ std::string Uploader::State::random_hex() {
   std::string text;
   append_hex(text, bytes);
   return text;
+}
+
+// How many requests more than the limit there may be: one for each that is slow, as far as the client has connections
+// for them. Else a slow server for some devices would hold back the others.
+std::size_t Uploader::State::spare(MonotonicTime now) const {
+  const auto slow = std::count_if(flights.begin(), flights.end(), [&](const std::unique_ptr<Flight>& flight) {
+    return flight && now - flight->lane->began >= kSlow;
+  });
+  return std::min(static_cast<std::size_t>(slow), flights.size() - settings.limits.requests);
+}
+
+// When spare() grows because of the time.
+MonotonicTime Uploader::State::next_slow(MonotonicTime now) const {
+  MonotonicTime first = MonotonicTime::max();
+  if (schedule.in_flight() < settings.limits.requests || schedule.in_flight() == flights.size()) return first;
+  for (const std::unique_ptr<Flight>& flight : flights) {
+    if (flight && now - flight->lane->began < kSlow) first = std::min(first, flight->lane->began + kSlow);
+  }
+  return first;
 }
 
 void Uploader::State::fill(const std::string& name, MonotonicTime now) {
@@ -464,7 +486,9 @@ MonotonicTime Uploader::deadline() const {
   const State& state = *state_;
   if (state.more_to_print) return MonotonicTime::min();
   MonotonicTime first = state.client.deadline();
-  if (!state.stopped) first = std::min(first, state.schedule.deadline().value_or(first));
+  if (!state.stopped) {
+    first = std::min({first, state.schedule.deadline().value_or(first), state.next_slow(monotonic_now())});
+  }
   if (state.finished) first = std::min(first, state.synced + kBetweenSyncs);
   if (state.schedule.changes() != state.kept_changes) first = std::min(first, state.kept + kBetweenSyncs);
   return first;
@@ -485,7 +509,7 @@ void Uploader::turn(const io::Loop& loop) {
       state.more_to_print = true;
       break;
     }
-    Schedule::Lane* lane = state.schedule.next(now);
+    Schedule::Lane* lane = state.schedule.next(now, state.spare(now));
     if (lane == nullptr) break;
     state.start(*lane, now);
   }

@@ -131,6 +131,18 @@ std::size_t waiting(const Simulation& relay, Verdict verdict) {
   return relay.schedule.waiting()[static_cast<std::size_t>(verdict)];
 }
 
+TEST_CASE("there may be more requests than the limit says where the caller lends some") {
+  Simulation relay({.requests = 2, .batch_chunks = 1});
+  for (const char* lane : {"a", "b", "c", "d"}) relay.put(lane, 1);
+  CHECK(relay.begin() == "a b");
+  CHECK(relay.schedule.next(relay.now) == nullptr);
+  Schedule::Lane* const lent = relay.schedule.next(relay.now, 1);
+  REQUIRE(lent != nullptr);
+  relay.schedule.begin(*lent, 1, 100, relay.now);
+  CHECK(lent->name == "c");
+  CHECK(relay.schedule.next(relay.now, 1) == nullptr);
+}
+
 TEST_CASE("lanes take turns, one request each at a time, as many as may be") {
   Simulation relay({.requests = 2, .batch_chunks = 1});
   for (const char* name : {"a", "b", "c"}) relay.put(name, 2);
