@@ -72,11 +72,12 @@ void print(const http::Answer& answer, const Line& line, std::size_t saved_bytes
       fmt::format(R"({{"status":{},"complete":{},"failure":"{}","body_bytes":{},"saved_bytes":{})", answer.status,
                   answer.complete_header, name_of(answer.failure), answer.body_bytes, saved_bytes);
   out.append(fmt::format(R"(,"seconds":{:.3f})", std::chrono::duration<double>(answer.elapsed).count()));
-  for (const auto& [name, value] : {std::pair<std::string_view, const std::string&>("url", line.url),
+  const std::string retry_after = answer.field("Retry-After");
+  for (const auto& [name, value] : {std::pair<std::string_view, std::string_view>("url", line.url),
                                     {"error", answer.error},
                                     {"body", answer.body},
                                     {"header", answer.header},
-                                    {"retry_after", answer.field("Retry-After")}}) {
+                                    {"retry_after", retry_after}}) {
     out.append(",\"").append(name).append("\":");
     json::append_string(out, value);
   }
