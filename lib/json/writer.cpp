@@ -67,4 +67,18 @@ void append_double(std::string& out, double value) {
   out.append(digits.data(), static_cast<std::size_t>(end - digits.data()));
 }
 
+void append_seconds(std::string& out, std::chrono::nanoseconds time) {
+  constexpr std::uint64_t kNanosecondsPerSecond = 1'000'000'000;
+  const bool negative = time.count() < 0;
+  const auto count = static_cast<std::uint64_t>(time.count());
+  const std::uint64_t magnitude = negative ? 0 - count : count;
+  if (negative) out.push_back('-');
+  append_integer(out, magnitude / kNanosecondsPerSecond);
+  std::uint64_t fraction = magnitude % kNanosecondsPerSecond;
+  if (fraction == 0) return;
+  int digits = 9;
+  for (; fraction % 10 == 0; fraction /= 10) --digits;
+  fmt::format_to(std::back_inserter(out), ".{:0{}}", fraction, digits);
+}
+
 }  // namespace fieldpipe::json

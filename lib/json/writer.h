@@ -2,6 +2,7 @@
 // Writing JSON texts (RFC 8259): each function appends one value to a string. The caller writes the punctuation.
 #pragma once
 
+#include <chrono>
 #include <concepts>
 #include <string>
 #include <string_view>
@@ -26,6 +27,9 @@ void append_integer(std::string& out, T value) {
 // Appends the shortest number that reads back as the same double: `22.5`, `1e-09`; a whole number has no point. `value`
 // must be finite, because JSON has neither NaN nor infinities.
 void append_double(std::string& out, double value);
+
+// Appends seconds as the shortest exact decimal: `1700000000.123456`, `1700000000`, `-0.5`.
+void append_seconds(std::string& out, std::chrono::nanoseconds time);
 
 // Appends `true` or `false`.
 inline void append_bool(std::string& out, bool value) { out.append(value ? "true" : "false"); }

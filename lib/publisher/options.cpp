@@ -76,7 +76,7 @@ void declare(cli::OptionTable& table, Options& options) {
   declare_source(table, options);
   table.integer("qos", "QOS", options.qos, 0, 2, "quality of service")
       .letter('q')
-      .default_text("1 for records of stdin, else 0");
+      .default_text("1 for records of stdin and with a spool, else 0");
   table.flag("retain", options.retain, "have the broker keep the message for later subscribers").letter('r');
   table.integer("repeat", "COUNT", options.repeat, std::uint64_t{1}, std::uint64_t{1} << 62U,
                 "publish -m, -f, -s or -n this often");
@@ -93,6 +93,9 @@ void declare(cli::OptionTable& table, Options& options) {
                std::numeric_limits<std::uint32_t>::max(), "messages a second, at most")
       .default_text("no limit");
   table.duration("deadline", options.deadline, "give up when not all is acknowledged by then", "s");
+  spool::declare(table, options.spool, "none; what is read and not acknowledged is gone with the run");
+  table.duration("drain-timeout", options.drain_timeout,
+                 "with a spool, time limit for delivery after the end of input");
 }
 
 Result<Settings> settings(const Options& options) {
@@ -108,7 +111,8 @@ Result<Settings> settings(const Options& options) {
     if (auto checked = mqtt::check_topic(*topic); !checked) return fail(std::move(checked));
   }
   to.topic = *std::move(topic);
-  to.qos = options.qos.value_or(is_one_message(options) ? 0 : 1);
+  to.qos = options.qos.value_or(is_one_message(options) && options.spool.directory.empty() ? 0 : 1);
+  if (!options.spool.directory.empty()) to.drain_timeout = options.drain_timeout;
   to.retain = options.retain;
   to.properties = options.connection.publish_properties;
   to.messages_per_second = options.messages_per_second;

@@ -14,6 +14,7 @@
 #include "publisher/publisher.h"
 #include "publisher/source.h"
 #include "record/options.h"
+#include "spool/options.h"
 
 namespace fieldpipe::publisher {
 
@@ -33,7 +34,9 @@ struct Options {
   std::uint32_t messages_per_second = 0;  // 0: no limit
   std::uint16_t inflight = 100;
   std::optional<std::chrono::nanoseconds> deadline;
+  std::chrono::nanoseconds drain_timeout = std::chrono::minutes(5);
   record::RecordOptions records;
+  spool::Options spool;  // no directory: no spool
   mqtt::ConnectionOptions connection;
 };
 

@@ -13,23 +13,13 @@
 #include "io/input.h"
 #include "io/loop.h"
 #include "json/reader.h"
-#include "mqtt/message.h"
+#include "publisher/supply.h"
 #include "record/envelope.h"
 #include "record/framing.h"
 
 namespace fieldpipe::publisher {
 
-// One message. What is not set is not in the record, and the options hold. Valid until the source is
-// asked for the next one.
-struct Record {
-  Bytes payload;
-  const std::string* topic = nullptr;
-  std::optional<int> qos;
-  std::optional<bool> retain;
-  mqtt::Properties properties;
-};
-
-class Source {
+class Source final : public Supply {
  public:
   // `payload`, `times` times, `delay` apart.
   static Source repeated(std::string payload, std::uint64_t times, std::chrono::nanoseconds delay);
@@ -40,21 +30,12 @@ class Source {
   // The same, each line an envelope (record/envelope.h).
   static Source envelopes(io::Input input, std::size_t max_record_bytes);
 
-  // The next record that is there without waiting. Nothing: the source has ended, or descriptor() has
-  // to become readable, or ready_at() to pass. Fails with kBadData as the framing says.
-  Result<std::optional<Record>> next();
-
-  [[nodiscard]] bool at_end() const;
-
-  // To wait on for input, -1 if there is none to wait for.
-  [[nodiscard]] int descriptor() const;
-  [[nodiscard]] std::optional<MonotonicTime> ready_at() const;
-
-  // Reads what descriptor() has. Fails with kIo.
-  Result<void> read_more();
-
-  // Records given so far, so the number of the last one, counted from 1.
-  [[nodiscard]] std::uint64_t count() const { return count_; }
+  Result<std::optional<Record>> next() override;
+  [[nodiscard]] bool at_end() const override;
+  [[nodiscard]] std::uint64_t number() const override { return count_; }  // from 1
+  [[nodiscard]] int descriptor() const override;
+  [[nodiscard]] std::optional<MonotonicTime> ready_at() const override;
+  Result<void> read_more() override;
 
  private:
   struct Repeated {

@@ -20,7 +20,6 @@ using std::chrono::nanoseconds;
 
 constexpr std::size_t kMaxMqttTextBytes = 65'535;
 constexpr std::uint32_t kMaxSubscriptionIdentifier = 268'435'455;  // a variable byte integer of four bytes
-constexpr std::int64_t kNanosecondsPerSecond = 1'000'000'000;
 constexpr int kNanosecondDigits = 9;
 
 // Nanoseconds of a JSON number of seconds without an exponent, further digits cut; nothing when it does not fit.
@@ -36,20 +35,6 @@ std::optional<nanoseconds> parse_seconds(std::string_view number) {
   digits.append(kNanosecondDigits - std::min<std::size_t>(fraction.size(), kNanosecondDigits), '0');
   const auto value = parse_integer<std::int64_t>(digits);
   return value ? std::optional(nanoseconds(*value)) : std::nullopt;
-}
-
-// The shortest exact decimal: 1700000000.123456, 1700000000, -0.5.
-void append_seconds(std::string& out, nanoseconds time) {
-  const bool negative = time.count() < 0;
-  const auto count = static_cast<std::uint64_t>(time.count());
-  const std::uint64_t magnitude = negative ? 0 - count : count;
-  if (negative) out.push_back('-');
-  json::append_integer(out, magnitude / kNanosecondsPerSecond);
-  std::uint64_t fraction = magnitude % kNanosecondsPerSecond;
-  if (fraction == 0) return;
-  int digits = kNanosecondDigits;
-  for (; fraction % 10 == 0; fraction /= 10) --digits;
-  fmt::format_to(std::back_inserter(out), ".{:0{}}", fraction, digits);
 }
 
 // A string that goes into an MQTT packet as it is.
@@ -256,7 +241,7 @@ void append_envelope(json::Reader& reader, std::string& out, const Envelope& env
   }
   if (envelope.time) {
     out.append(",\"time\":");
-    append_seconds(out, envelope.time->time_since_epoch());
+    json::append_seconds(out, envelope.time->time_since_epoch());
   }
   if (envelope.properties != Properties{}) {
     out.append(",\"properties\":");

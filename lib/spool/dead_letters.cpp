@@ -22,7 +22,8 @@ constexpr std::uint64_t kSegments = 8;
 constexpr std::size_t kCountedRecords = 1000;
 constexpr std::size_t kCountedBytes = std::size_t{1} << 20U;
 
-std::string folder_of(const std::string& spool_directory) { return spool_directory + "/dead"; }
+std::string folder_of(const std::string& spool_directory) { return fmt::format("{}/{}", spool_directory, kDeadLettersFolder);
+}
 
 }  // namespace
 

@@ -31,13 +31,16 @@ void append_dead_letter(std::string& out, const DeadLetter& letter);
 // Nothing for bytes that are not one.
 std::optional<DeadLetter> decode_dead_letter(Bytes bytes);
 
-// The dead letters of a spool: a spool of their own in the folder `dead` of it, with its own limit, in which the oldest
+// Where dead letters are in the folder of a spool.
+inline constexpr const char* kDeadLettersFolder = "dead";
+
+// The dead letters of a spool: a spool of their own in a folder of it, with its own limit, in which the oldest
 // make room. A dead letter is named by its lane and its number there.
 class DeadLetters {
  public:
   static constexpr std::uint64_t kDefaultMaxBytes = std::uint64_t{8} << 20U;
 
-  // Opens or makes the folder `dead` of the spool's, as Spool::open does. `spool` is told what a crash kept it from
+  // Opens or makes their folder, as Spool::open does. `spool` is told what a crash kept it from
   // hearing; it is the one to give to all other functions.
   static Result<DeadLetters> open(Spool& spool, std::uint64_t max_bytes = kDefaultMaxBytes);
 

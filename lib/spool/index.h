@@ -90,6 +90,7 @@ struct Index {
   struct Damage {
     std::uint32_t segment = 0;
     SegmentScanner::Damage bytes;
+    bool operator==(const Damage&) const = default;
   };
   std::vector<Damage> damage;
   std::size_t foreign = 0;     // files of segments that are of another version or spool: left alone

@@ -33,7 +33,9 @@ CLIENTS = {
     "mqtt-sub": ["-h", "127.0.0.1", "-p", "{}", "-t", "t"],
 }
 # Tools whose streams and signals have tests of their own in tests/integration.
-OTHERS = ["mflt-ota", "mflt-relay"]
+OTHERS = ["fieldpipe-spool", "mflt-ota", "mflt-relay"]
+# Of these, the ones that do not talk to a network.
+LOCAL = ["fieldpipe-spool"]
 
 
 def variable(tool, option):
@@ -155,6 +157,8 @@ class Settings(Contract):
                     result = run(tool, *FILTERS[tool][0] if tool in FILTERS else "", env=environment(**place))
                     if tool in FILTERS:
                         self.outcome(result, 0, b"")
+                    elif tool in LOCAL:
+                        self.assertNotIn(str(path).encode(), result.stderr)
                     else:
                         self.outcome(result, 78, b"", f"{path}: line 1: quite: unknown key", "hint: ")
 

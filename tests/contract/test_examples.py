@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -25,6 +26,7 @@ SUBSTITUTIONS = [
     (r"mqtts?://broker\b", "mqtt://localhost:{plain}"),
     (r"-h broker\b", "-h localhost -p {plain}"),
     (r"-h other\b", "-h localhost -p {other}"),
+    (r"/var/spool/car\b", "car-spool"),
     (r"\bmqtt-sub (?![^|]*(?:-C|--idle-timeout))", "mqtt-sub --idle-timeout 200ms "),
 ]
 # Runs for ever; it has done its work by then.
@@ -99,6 +101,8 @@ class Examples(unittest.TestCase):
             {"version": "1.5.0", "artifacts": [{"url": cls.endpoint.url + "/fw.bin", "file_size": len(FIRMWARE),
                                                 "md5": hashlib.md5(FIRMWARE).hexdigest()}]})}])
         cls.ports = {name: broker.port for name, broker in brokers.items()}
+        # Of a pipeline that could not deliver, and whose broker refused nothing.
+        run("mqtt-pub", "--broker", "mqtt://127.0.0.1:1", "-t", "t", "--spool", cls.folder / "kept", "--drain-timeout", "0s", stdin=b"1\n2\n")
         records = [{"topic": f"fleet/{number}", "json": {"value": number}, "qos": 1, "retain": True} for number in range(5)]
         records += [{"topic": "flexconnect/bin", "payload_b64": base64.b64encode(message).decode(), "qos": 1, "retain": True}]
         result = run("mqtt-pub", "--broker", brokers["plain"].url, "--from", "envelope",
@@ -112,6 +116,7 @@ class Examples(unittest.TestCase):
         with tempfile.TemporaryDirectory() as scratch:
             for entry in self.folder.iterdir():
                 os.symlink(entry, Path(scratch, entry.name))
+            shutil.copytree(self.folder / "kept", Path(scratch, "spool"))
             local = f"mqtt://localhost:{self.ports['plain']}"
             variables = environment(PATH=f"{self.folder}/bin:{BIN}:{os.environ['PATH']}", FC_TOKEN="secret",
                                     MQTT_PUB_BROKER=local, MQTT_SUB_BROKER=local, XDG_STATE_HOME=scratch,

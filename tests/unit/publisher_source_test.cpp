@@ -41,7 +41,7 @@ std::vector<std::string> payloads(Source& source) {
 TEST_CASE("a stream gives its records and then ends") {
   Source source = Source::records(input_of("a\n\nb"), record::Framing::kAuto, 100);
   CHECK(payloads(source) == std::vector<std::string>{"a", "", "b"});
-  CHECK(source.count() == 3);
+  CHECK(source.number() == 3);
 }
 
 TEST_CASE("an empty stream of lines has no record, as a whole it is one") {

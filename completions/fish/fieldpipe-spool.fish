@@ -1,0 +1,10 @@
+# fish completion for fieldpipe-spool(1)
+complete -c fieldpipe-spool -l dead -d 'list or export the dead letters, not the records'
+complete -c fieldpipe-spool -l all -d 'requeue or drop every dead letter'
+complete -c fieldpipe-spool -s o -l output -r -F -d 'write to this file, which appears when it is complete'
+complete -c fieldpipe-spool -l stop-timeout -x -d 'time limit for finishing after INT, TERM or HUP'
+complete -c fieldpipe-spool -l quiet -d 'no warnings; errors are still printed'
+complete -c fieldpipe-spool -l verbose -d 'say on stderr what is being done'
+complete -c fieldpipe-spool -l config -r -F -d 'read settings from this TOML file'
+complete -c fieldpipe-spool -s h -l help -d 'print this help and exit'
+complete -c fieldpipe-spool -s V -l version -d 'print the version and exit'
