@@ -22,7 +22,8 @@ constexpr std::uint64_t kSegments = 8;
 constexpr std::size_t kCountedRecords = 1000;
 constexpr std::size_t kCountedBytes = std::size_t{1} << 20U;
 
-std::string folder_of(const std::string& spool_directory) { return fmt::format("{}/{}", spool_directory, kDeadLettersFolder);
+std::string folder_of(const std::string& spool_directory) {
+  return fmt::format("{}/{}", spool_directory, kDeadLettersFolder);
 }
 
 }  // namespace
@@ -67,12 +68,13 @@ Result<DeadLetters> DeadLetters::open(Spool& spool, std::uint64_t max_bytes) {
   auto store = Spool::open(std::move(options));
   if (!store) return fail(std::move(store));
   DeadLetters letters(std::move(*store));
-  if (auto counted = letters.count_taken(); !counted) return fail(std::move(counted));
+  if (auto counted = letters.count_taken(&spool); !counted) return fail(std::move(counted));
   letters.settle(spool);
   return letters;
 }
 
-Result<void> DeadLetters::count_taken() {
+// With `spool`, forgets letters whose record is in it again, because a crash came between the two halves of take().
+Result<void> DeadLetters::count_taken(Spool* spool) {
   taken_ = 0;
   for (const LaneSummary& summary : store_.lanes()) {
     const std::string lane(summary.lane);
@@ -83,7 +85,12 @@ Result<void> DeadLetters::count_taken() {
       if (messages->empty()) break;
       for (const Message& message : *messages) {
         const auto letter = decode_dead_letter(as_bytes(message.payload));
-        if (letter && letter->sequence != 0) ++taken_;
+        if (!letter || letter->sequence == 0) continue;
+        if (spool != nullptr && spool->find(lane, letter->sequence).value_or(std::nullopt)) {
+          store_.finish(lane, message.sequence, message.sequence);
+        } else {
+          ++taken_;
+        }
       }
     }
   }

@@ -69,7 +69,7 @@ class DeadLetters {
  private:
   explicit DeadLetters(Spool store) : store_(std::move(store)) {}
 
-  Result<void> count_taken();
+  Result<void> count_taken(Spool* spool = nullptr);
   void settle(Spool& spool) const;
   void forget(std::string_view lane, Sequence number, const DeadLetter& letter, Outcome outcome, Spool& spool);
 

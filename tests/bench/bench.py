@@ -9,6 +9,7 @@ both. Rows beyond their limit are marked and make the status 1. Absolute numbers
 import argparse
 import base64
 import contextlib
+import itertools
 import os
 import random
 import re
@@ -272,6 +273,71 @@ def stalled_memory():
     return memory
 
 
+def measured(*command):
+    """What a run of spool_bench says of itself: seconds, bytes written, records, KiB of memory."""
+    result = subprocess.run((os.path.join(os.path.dirname(BIN), "tests/spool_bench"), *map(str, command)), capture_output=True, check=True)
+    return [float(field) for field in result.stdout.split()]
+
+
+def bench_spool(table, _, options):
+    """The spool against SQLite as a queue, and mqtt-pub with and without one. On a disk, not in memory."""
+    records, batch = 200_000 // (10 if options.quick else 1), 100
+    with tempfile.TemporaryDirectory(dir=os.environ.get("FIELDPIPE_DISK", "/var/tmp")) as disk:
+        folders = itertools.count()
+
+        def fresh(*command):
+            folder = f"{disk}/{next(folders)}"
+            os.mkdir(folder, 0o700)
+            figures = measured(command[0], folder, *command[1:])
+            shutil.rmtree(folder)
+            return figures
+
+        written = []
+
+        def accepted():
+            figures = fresh("spool", records, batch)
+            written.append(figures[1] / records)
+            return figures[0]
+
+        peer, ours = alternate(max(3, options.runs // 3), lambda: fresh("sqlite", records, batch)[0], accepted)
+        table.row(f"spool, {records:,} records of 300 bytes by {batch}, against SQLite", rate(records, ours), rate(records, peer),
+                  peer / ours, 3, at_most=False)
+        per_record = statistics.median(written)
+        table.row("spool, bytes written to the disk for a record of 300", f"{per_record:.0f}", "500", per_record / 500, 1)
+
+        os.mkdir(f"{disk}/large", 0o700)
+        many = 1_000_000 // (10 if options.quick else 1)
+        measured("spool", f"{disk}/large", many, 1000)
+        seconds, _, found, memory = measured("open", f"{disk}/large")
+        if found != many:
+            raise RuntimeError(f"{found} of {many} records were found")
+        table.row(f"open of a spool of {many:,} records", ms(seconds), "1000 ms", seconds, 1)
+        table.row("its memory", f"{memory / 1024:.1f} MiB", "32 MiB", memory / 1024 / 32, 1)
+
+        lines, count = f"{disk}/lines", 65_000
+        with open(lines, "w", encoding="ascii") as file:
+            file.writelines(f"{n:0100d}\n" for n in range(count))
+        with peers.Broker("max_queued_messages 0") as broker:
+            publish = ("mqtt-pub", "-p", str(broker.port), "-t", "bench", "-l")
+
+            def spooled():
+                return Run((*publish, "--spool", f"{disk}/spool-{next(folders)}"), lines).seconds
+
+            peer, ours = alternate(options.runs, lambda: Run(publish, lines).seconds, spooled)
+            table.row("mqtt-pub --spool, against without", rate(count, ours), rate(count, peer), peer / ours, 0.5, at_most=False)
+            memory = resident_mib((*publish, "--spool", f"{disk}/memory"), lines)
+            table.row("mqtt-pub --spool, peak memory", f"{memory:.1f} MiB", "16 MiB", memory / 16, 1)
+        # A backlog of the default 64 MiB: what was left, until it is opened and gone.
+        many = f"{disk}/many"
+        with open(many, "w", encoding="ascii") as file:
+            file.writelines(f"{n:0300d}\n" for n in range(180_000))
+        unsent = ("mqtt-pub", "-p", "1", "-t", "bench", "-l", "--spool", f"{disk}/backlog", "--drain-timeout", "0s")
+        Run(unsent, many, expect=75)
+        with peers.Broker("max_queued_messages 0") as broker:
+            memory = resident_mib(("mqtt-pub", "-p", str(broker.port), "-t", "bench", "--spool", f"{disk}/backlog"), os.devnull)
+        table.row("mqtt-pub --spool with a backlog of 64 MiB, peak memory", f"{memory:.1f} MiB", "32 MiB", memory / 32, 1)
+
+
 def bench_latency(table, _, options):
     """A frame typed into an idle pipeline, until the subscriber has it."""
     samples = 50 if options.quick else 300
@@ -436,12 +502,12 @@ def bench_delayed_upload(table, folder, quick):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a tenth of the input and few runs")
-    parser.add_argument("names", nargs="*", help="encode, signals, start, publish, latency, upload; all without one")
+    parser.add_argument("names", nargs="*", help="encode, signals, start, publish, spool, latency, upload; all without one")
     options = parser.parse_args()
     options.runs = 3 if options.quick else 9
     table = Table()
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.names or ("encode", "signals", "start", "publish", "latency", "upload"):
+        for name in options.names or ("encode", "signals", "start", "publish", "spool", "latency", "upload"):
             globals()[f"bench_{name}"](table, folder, options)
     return 1 if table.beyond else 0
 

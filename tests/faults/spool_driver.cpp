@@ -4,9 +4,13 @@
 //
 //   spool_driver run DIR SEED STEPS [CRASH]   A lane sequence counter    accepted (commit returned)
 //                                             F lane first last          about to be finished
+//                                             L lane sequence counter    a dead letter (take returned)
 //                                             D lane first last          finished (finish returned)
 //   spool_driver list DIR                     R lane sequence counter    what is there, in order
+//                                             X lane sequence counter    what is there as a dead letter
 //                                             S accepted queued delivered dead-lettered dropped damaged quarantined
+//
+// With an even SEED the oldest records are dropped when the spool is full.
 //
 //   spool_driver full DIR                     fills the file system, drains while it is full, and appends again
 //
@@ -25,11 +29,14 @@
 #include <fmt/format.h>
 
 #include "core/text.h"
+#include "spool/dead_letters.h"
 #include "spool/spool.h"
 
 namespace {
 
 using namespace fieldpipe;
+using spool::DeadLetter;
+using spool::DeadLetters;
 using spool::Sequence;
 using spool::Spool;
 
@@ -76,9 +83,14 @@ spool::Options options(const char* directory) {
   return result;
 }
 
+// The least that dead letters can have.
+constexpr std::uint64_t kDeadLetterBytes = std::uint64_t{32} << 10U;
+
 class Run {
  public:
-  Run(Spool& spool, unsigned seed) : spool_(spool), random_(seed) {}
+  // Of `steps` one is a delivery.
+  Run(Spool& spool, DeadLetters& dead, unsigned seed, unsigned steps)
+      : spool_(spool), dead_(dead), random_(seed), steps_of_delivery_(steps) {}
 
   int steps(unsigned count) {
     // Counters go on where the records of an earlier run ended.
@@ -90,7 +102,8 @@ class Run {
       spool_.rewind(name);
     }
     for (unsigned i = 0; i < count; ++i) {
-      if (const int status = random_() % 2 == 0 ? finish_some() : append_some(); status != 0) return status;
+      if (const int status = random_() % steps_of_delivery_ == 0 ? finish_some() : append_some(); status != 0)
+        return status;
     }
     return 0;
   }
@@ -128,25 +141,49 @@ class Run {
         continue;
       }
       for (const auto& message : *messages) counter_of(lane, message.payload);
+      if (random_() % 9 == 0) {
+        bury(lane, *messages);
+        continue;
+      }
       const Sequence first = messages->at(random_() % 4 == 0 ? messages->size() / 2 : 0).sequence;
       const Sequence last = messages->back().sequence;
       say(fmt::format("F {} {} {}\n", lane, first, last));
-      spool_.finish(lane, first, last, random_() % 9 == 0 ? spool::Outcome::kDeadLettered : spool::Outcome::kDelivered);
+      spool_.finish(lane, first, last);
       say(fmt::format("D {} {} {}\n", lane, first, last));
       if (random_() % 3 == 0) spool_.rewind(lane);
     }
     return 0;
   }
 
+  // Makes dead letters of these. What cannot be written stays queued.
+  void bury(std::string_view lane, const std::vector<spool::Message>& messages) {
+    for (const auto& message : messages) {
+      const Sequence sequence = message.sequence;
+      const unsigned counter = counter_of(lane, message.payload);
+      say(fmt::format("F {} {} {}\n", lane, sequence, sequence));
+      const DeadLetter letter{sequence, message.time, "refused", "", message.payload.size(), message.payload};
+      if (!dead_.take(lane, letter, spool_)) break;
+      say(fmt::format("L {} {} {}\nD {} {} {}\n", lane, sequence, counter, lane, sequence, sequence));
+    }
+    spool_.rewind(lane);
+  }
+
   Spool& spool_;
+  DeadLetters& dead_;
   std::minstd_rand random_;
+  unsigned steps_of_delivery_;
   std::map<std::string, unsigned> counters_;
 };
 
 int run(const char* directory, unsigned seed, unsigned steps, bool crash) {
-  auto spool = Spool::open(options(directory));
+  spool::Options settings = options(directory);
+  const bool drops = seed % 2 == 0;
+  if (drops) settings.on_full = spool::OnFull::kDropOldest;
+  auto spool = Spool::open(std::move(settings));
   if (!spool) return failed(spool.error());
-  const int status = Run(*spool, seed).steps(steps);
+  auto dead = DeadLetters::open(*spool, kDeadLetterBytes);
+  if (!dead) return failed(dead.error());
+  const int status = Run(*spool, *dead, seed, drops ? 6 : 2).steps(steps);
   if (crash) std::_Exit(status);  // nothing is sealed or given back
   return status;
 }
@@ -154,7 +191,13 @@ int run(const char* directory, unsigned seed, unsigned steps, bool crash) {
 int list(const char* directory) {
   auto spool = Spool::open(options(directory));
   if (!spool) return failed(spool.error());
+  auto dead = DeadLetters::open(*spool, kDeadLetterBytes);
+  if (!dead) return failed(dead.error());
   std::string said;
+  auto shown = spool::inspect_dead_letters(directory, [&](std::string_view lane, Sequence, const DeadLetter& letter) {
+    said += fmt::format("X {} {} {}\n", lane, letter.sequence, counter_of(lane, letter.payload));
+  });
+  if (!shown) return failed(shown.error());
   const spool::Statistics s = spool->statistics();
   std::vector<std::string> lanes;
   for (const auto& lane : spool->lanes()) lanes.emplace_back(lane.lane);

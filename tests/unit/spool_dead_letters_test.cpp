@@ -121,6 +121,33 @@ TEST_CASE("a letter with the start of its payload only is not queued again") {
   CHECK(dead->kept() == 1);
 }
 
+TEST_CASE("a letter whose record is in the spool is forgotten: it was not taken over to the end") {
+  const Folder folder;
+  Options options;
+  options.directory = folder.path;
+  options.min_free_bytes = 0;
+  auto spool = Spool::open(options);
+  REQUIRE(spool);
+  {
+    auto dead = DeadLetters::open(*spool);
+    REQUIRE(dead);
+    DeadLetter first = letter("first");
+    first.sequence = *spool->append("a", as_bytes(first.payload));
+    DeadLetter second = letter("second");
+    second.sequence = *spool->append("a", as_bytes(second.payload));
+    REQUIRE(spool->commit());
+    REQUIRE(dead->take("a", first, *spool));
+    REQUIRE(dead->add("a", second));  // and no more, as when it is killed here
+    CHECK(dead->kept() == 2);
+  }
+  auto dead = DeadLetters::open(*spool);
+  REQUIRE(dead);
+  CHECK(dead->kept() == 1);
+  CHECK(shown(folder.path).front().payload == "first");
+  CHECK(spool->statistics().queued == 1);
+  CHECK(spool->statistics().dead_lettered == 1);
+}
+
 TEST_CASE("the oldest letters make room and are counted as dropped, also over openings") {
   const Folder folder;
   Options options;
