@@ -135,6 +135,7 @@ struct Client::State {
   unsigned failures = 0;             // in a row
   unsigned connections = 0;
   bool session_present = false;
+  std::string told;  // of this outage, the reason that notices tell of
   std::size_t server_window = UINT16_MAX;
   std::uint32_t server_packet_bytes = 0;  // 0: no limit
   bool properties_dropped = false;
@@ -330,8 +331,12 @@ Result<void> Client::State::lost(const std::shared_ptr<State>& self, Error error
   if (was_up && monotonic_now() - connected_since >= kStable) failures = 0;
   const auto delay = backoff(failures++, random_fraction());
   phase_ends = monotonic_now() + delay;
-  notices.push_back(fmt::format("{}: {}, trying again in {}", was_up ? "connection lost" : "cannot connect", error.what,
-                                print_duration(delay)));
+  // An outage of days is not told with each attempt.
+  if (error.what != told) {
+    notices.push_back(fmt::format("{}: {}, trying again in {}", was_up ? "connection lost" : "cannot connect",
+                                  error.what, print_duration(delay)));
+  }
+  told = std::move(error.what);
   return {};
 }
 
@@ -428,7 +433,8 @@ void Client::State::on_connect(mosquitto*, void* object, int reason, int flags, 
   state.session_present = (flags & 1) != 0;
   state.phase = Phase::kConnected;
   state.connected_since = monotonic_now();
-  if (state.connections++ > 0) state.notices.emplace_back("connected again");
+  if (state.connections++ > 0 || !state.told.empty()) state.notices.emplace_back("connected again");
+  state.told.clear();
 }
 
 void Client::State::on_disconnect(mosquitto*, void* object, int reason, const mosquitto_property*) {
