@@ -440,13 +440,17 @@ void Schedule::pause(Scope& scope, Verdict failure, MonotonicTime until, Monoton
 
 std::array<std::size_t, 8> Schedule::waiting() const {
   std::array<std::size_t, 8> counts{};
+  const auto holds = [](const Scope& scope) { return scope.until || scope.failures[index(scope.waits_for)] > 0; };
   for (const auto& [name, lane] : lanes_) {
+    if (lane.in_flight) continue;
     if (lane.until) {
       ++counts[index(lane.waits_for)];
-    } else if (lane.key->until && !lane.in_flight) {
+    } else if (holds(*lane.key)) {
       ++counts[index(lane.key->waits_for)];
-    } else if (lane.endpoint->until && !lane.in_flight) {
+    } else if (holds(*lane.endpoint)) {
       ++counts[index(lane.endpoint->waits_for)];
+    } else if (lane.failures[index(lane.waits_for)] > 0) {
+      ++counts[index(lane.waits_for)];
     }
   }
   return counts;

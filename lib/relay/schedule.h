@@ -138,7 +138,7 @@ class Schedule {
 
   [[nodiscard]] std::size_t in_flight() const { return in_flight_; }
 
-  // Lanes that have to wait, by verdict.
+  // Lanes with nothing on its way that a failure holds up, by its verdict: they wait, or it is their turn to try again.
   [[nodiscard]] std::array<std::size_t, 8> waiting() const;
 
   // Whether a project key was refused and has not been accepted since.
