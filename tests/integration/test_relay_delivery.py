@@ -4,9 +4,13 @@
 import base64
 import collections
 import concurrent.futures
+import contextlib
 import json
+import os
+import pty
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -15,7 +19,7 @@ from pathlib import Path
 
 import tools
 from integration.endpoint import Endpoint
-from integration.peers import SANITIZED
+from integration.peers import SANITIZED, Running, wait_for
 
 KEY = "0123456789abcdefghijklmnopqrstuv"
 
@@ -84,6 +88,20 @@ class Relay:
 def brief(run):
     """The requests that an endpoint saw: device, number of chunks, status."""
     return [(r.device, len(r.chunks), r.status) for r in run.requests]
+
+
+def open_files(pid):
+    names = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            names.append(os.readlink(link))
+    return names
+
+
+def signal_pending(pid):
+    """Whether a process has a signal that it has not taken yet."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return any(int(value, 16) for value in re.findall(r"^(?:SigPnd|ShdPnd):\s*(\w+)", status, re.M))
 
 
 def waits(run):
@@ -307,6 +325,48 @@ class Delivery(unittest.TestCase):
             run = relay.run(endpoint, [], base="2ms")
             self.assertEqual(run.status, 0, run.stderr)
             self.assertEqual(endpoint.chunks(), [bytes([number]) for number in range(19, 100)])
+
+    def test_hup_reads_the_key_again_and_tries_at_once(self):
+        relay = self.relay()
+        device, console = pty.openpty()
+        try:
+            with Endpoint([{"key": KEY, "status": 403}]) as endpoint:
+                command = [part for part in relay.command(endpoint, "--serial", os.ttyname(console), "--device", "A", base="1s")
+                           if part not in ("--from", "ndjson")]
+                with Running(*command) as running:
+                    # Opening a terminal empties it: it is not written to before the tool has it open.
+                    wait_for(lambda: os.ttyname(console) in open_files(running.pid), "the console is open")
+                    wait_for(lambda: os.write(device, b"MC:b25l:\n") and endpoint.requests, "a request")
+                    wait_for(lambda: "is refused" in running.stderr, "the refusal")
+                    relay.key.write_text(KEY[::-1])
+                    running.signal(signal.SIGHUP)
+                    endpoint.wait(lambda: endpoint.chunks(), "a delivery")
+                    self.assertLess(endpoint.requests[-1].began - endpoint.requests[0].arrived, 9)  # the pause is 10 s at least
+                    running.signal(signal.SIGTERM)
+                    running.process.wait(tools.TIMEOUT)
+                self.assertEqual(set(endpoint.chunks()), {b"one"})
+        finally:
+            os.close(device)
+            os.close(console)
+
+    def test_a_stop_waits_for_the_answer_but_not_for_long(self):
+        for answered in (True, False):
+            with self.subTest(answered=answered):
+                relay = self.relay()
+                with Endpoint([{"hold": "answer"}]) as endpoint:
+                    with Running(*relay.command(endpoint, "--stop-timeout", "500ms" if not answered else "30s")) as running:
+                        running.stdin.write(record("A", b"one"))
+                        running.stdin.flush()
+                        endpoint.wait_requests(1)
+                        running.signal(signal.SIGTERM)
+                        if answered:
+                            wait_for(lambda: not signal_pending(running.pid), "the signal is taken")
+                            endpoint.release("answer")
+                        self.assertEqual(running.process.wait(tools.TIMEOUT), -signal.SIGTERM)
+                    self.assertEqual(relay.metrics()["queued_records"] + relay.metrics()["in_flight_records"], 0 if answered else 1)
+                with Endpoint() as endpoint:
+                    self.assertEqual(relay.run(endpoint, []).status, 0)
+                    self.assertEqual(endpoint.chunks(), [] if answered else [b"one"])
 
     # Waits that the server tells.
 
