@@ -490,7 +490,7 @@ TEST_CASE("a lane whose chunks cannot be read or set aside lets others go on") {
   relay.schedule.hold(*found, relay.now);
   CHECK(relay.begin().empty());
   CHECK(relay.advance() == 1s);
-  CHECK(relay.begin() == "b a");
+  CHECK(relay.count_begun() == 2);
 }
 
 TEST_CASE("thousands of lanes cost a request no more than a few do") {
