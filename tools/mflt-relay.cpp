@@ -56,7 +56,7 @@ Result<void> relay_chunks(relay::Options options, cli::Report& report, io::Loop&
                    {.device = options.device,
                     .has_key = [&keys](std::string_view device) { return !keys->find(device).empty(); },
                     .max_chunk_bytes = options.records.max_record_bytes,
-                    .drops_when_full = options.spool.on_full == spool::OnFull::kDropNewest,
+                    .on_full = options.spool.on_full,
                     .answers = options.acknowledge},
                    out->buffer());
   options.relay.dry_run = options.upload.dry_run;

@@ -18,6 +18,9 @@ namespace {
 // The one refusal that leaves no dead letter: it is the user's choice that these are dropped.
 constexpr std::string_view kFull = "full";
 
+// A share is a quarter, so that more lanes than these were over theirs at other times.
+constexpr std::size_t kMostOverShare = 8;
+
 }  // namespace
 
 std::uint64_t DoorCounts::rejected_sum() const {
@@ -105,16 +108,31 @@ Result<void> Door::append() {
       continue;
     }
     const Error& error = sequence.error();
-    if (error.code == ErrorCode::kRefused) {
-      record.reason = spool_.holds(record.lane) ? "over-share" : "too-many-devices";
-      record.detail = error.what;
-    } else if (error.code == ErrorCode::kUnavailable && settings_.drops_when_full) {
+    const bool full = error.code == ErrorCode::kUnavailable;
+    const auto held = error.code == ErrorCode::kRefused ? spool_.find_lane(record.lane) : std::nullopt;
+    if ((full || held) && settings_.on_full == spool::OnFull::kDropNewest) {
       record.reason = kFull;
+    } else if (held && !is_stuck(*held)) {
+      return fail(ErrorCode::kUnavailable, error.what);
+    } else if (error.code == ErrorCode::kRefused) {
+      record.reason = held ? "over-share" : "too-many-devices";
+      record.detail = error.what;
     } else {
       return fail(Result<spool::Sequence>(sequence));
     }
   }
   return {};
+}
+
+// Whether the lane, which is over its share, is alone in that nothing of it is delivered.
+bool Door::is_stuck(const spool::LaneSummary& lane) {
+  const MonotonicTime now = monotonic_now();
+  const std::uint64_t delivered = spool_.statistics().delivered;
+  if (over_share_.size() > kMostOverShare) over_share_.clear();
+  OverShare& seen = over_share_[std::string(lane.lane)];
+  if (seen.first != lane.first) seen = {lane.first, delivered, now, false};
+  if (!seen.stuck) seen.stuck = delivered > seen.delivered && now >= seen.since + kShareGrace;
+  return seen.stuck;
 }
 
 // Answers the records from the first on until one that is neither among the first `accepted` that were appended nor

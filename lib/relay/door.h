@@ -37,8 +37,8 @@ struct DoorSettings {
   // the spool.
   std::function<bool(std::string_view device)> has_key;
   std::size_t max_chunk_bytes = std::size_t{1} << 20U;
-  bool drops_when_full = false;  // the spool's OnFull is kDropNewest
-  bool answers = false;          // append a line of JSON for each record (--ack)
+  spool::OnFull on_full = spool::OnFull::kBlock;  // as of the spool
+  bool answers = false;                           // append a line of JSON for each record (--ack)
 };
 
 // Counted since the start of the process; the spool's Statistics count what was accepted.
@@ -59,6 +59,9 @@ class Door {
   static constexpr std::size_t kBatchBytes = std::size_t{1} << 20U;
   static constexpr std::size_t kBatchRecords = 4096;
   static constexpr std::chrono::milliseconds kBatchAge{50};
+  // A lane that has had its share of the spool holds everything up for so long, and for as long as nothing is delivered
+  // of others either. After that it is the lane that is stuck, and its records are refused.
+  static constexpr std::chrono::seconds kShareGrace{1};
   // What a dead letter keeps of a record over the limit.
   static constexpr std::size_t kKeptOversizeBytes = 4096;
 
@@ -103,6 +106,7 @@ class Door {
   [[nodiscard]] Result<void> check_configured() const;
   void check(const Incoming& from, Record& record) const;
   Result<void> append();
+  [[nodiscard]] bool is_stuck(const spool::LaneSummary& lane);
   Result<void> settle(std::uint64_t accepted);
   Result<void> bury(const Record& record);
   void answer(const Record& record);
@@ -115,6 +119,15 @@ class Door {
   std::size_t batch_bytes_ = 0;
   MonotonicTime oldest_{};
   bool blocked_ = false;
+
+  // A lane over its share, and where it was when it was first seen so.
+  struct OverShare {
+    spool::Sequence first = 0;
+    std::uint64_t delivered = 0;  // of all lanes
+    MonotonicTime since;
+    bool stuck = false;
+  };
+  std::map<std::string, OverShare, std::less<>> over_share_;
   DoorCounts counts_;
 };
 

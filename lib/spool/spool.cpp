@@ -761,14 +761,22 @@ std::vector<std::string> Spool::take_filled() {
   return filled;
 }
 
+LaneSummary Spool::summary(const std::string& name, const Lane& lane) {
+  return {name, lane.unfinished - lane.in_flight, lane.in_flight, lane.bytes, lane.entries.front().sequence};
+}
+
 std::vector<LaneSummary> Spool::lanes() const {
   std::vector<LaneSummary> summaries;
   for (const auto& [name, lane] : index_.lanes) {
-    if (lane.unfinished == 0) continue;
-    summaries.push_back(
-        {name, lane.unfinished - lane.in_flight, lane.in_flight, lane.bytes, lane.entries.front().sequence});
+    if (lane.unfinished > 0) summaries.push_back(summary(name, lane));
   }
   return summaries;
+}
+
+std::optional<LaneSummary> Spool::find_lane(std::string_view lane) const {
+  const auto found = index_.lanes.find(lane);
+  if (found == index_.lanes.end() || found->second.unfinished == 0) return std::nullopt;
+  return summary(found->first, found->second);
 }
 
 std::optional<WallTime> Spool::oldest() {
@@ -787,11 +795,6 @@ std::optional<std::uint64_t> Spool::free_bytes() const {
   const auto space = directory_.space();
   if (!space) return std::nullopt;
   return space->free_bytes;
-}
-
-bool Spool::holds(std::string_view lane) const {
-  const auto found = index_.lanes.find(lane);
-  return found != index_.lanes.end() && found->second.unfinished > 0;
 }
 
 std::uint64_t Spool::used_bytes() const { return segment_bytes_sum_ + spare_bytes_ + acknowledgements_.bytes(); }

@@ -162,8 +162,8 @@ class Spool {
   // The lanes that have unfinished records, in no order.
   [[nodiscard]] std::vector<LaneSummary> lanes() const;
 
-  // Whether the lane has unfinished records.
-  [[nodiscard]] bool holds(std::string_view lane) const;
+  // One of these; nothing where the lane has no unfinished record.
+  [[nodiscard]] std::optional<LaneSummary> find_lane(std::string_view lane) const;
 
   [[nodiscard]] Statistics statistics() const;
   [[nodiscard]] const std::string& directory() const { return directory_.path(); }
@@ -192,6 +192,7 @@ class Spool {
   enum class Purpose : std::uint8_t { kAppend, kCopy };
 
   Spool(Options options, Directory directory, io::Descriptor lock, Index index);
+  static LaneSummary summary(const std::string& name, const Lane& lane);
 
   Result<void> start();
   void quarantine(const Index::Damage& damage);
