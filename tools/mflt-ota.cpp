@@ -18,7 +18,7 @@ constexpr cli::Tool kTool{
     .name = "mflt-ota",
     .summary = "look up and fetch the update of a device",
     .operands = "",
-    .example = "smp-query -c udp:10.0.0.7 memfault | mflt-ota --project-key-file key --fetch fw.bin",
+    .example = "mflt-ota --project-key-file key --fetch fw.bin < device.json",
     .networked = true,
 };
 

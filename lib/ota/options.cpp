@@ -78,7 +78,7 @@ Result<std::string> project_key(const Options& options, const memfault::DeviceIn
                 "--project-key-file FILE, MEMFAULT_PROJECT_KEY, or smp-query memfault --show-key");
   }
   if (auto checked = memfault::check_project_key(**key); !checked) {
-    return fail(ErrorCode::kDenied, "project key: " + checked.error().what);
+    return fail(ErrorCode::kDenied, std::move(checked).error().what);
   }
   return **std::move(key);
 }

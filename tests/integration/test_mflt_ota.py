@@ -119,7 +119,7 @@ class Ota(unittest.TestCase):
         file = self.folder / "key"
         with Endpoint([{"status": 204}]) as endpoint:
             self.refused(self.ota(endpoint, key=None), 77, "project key: there is none")
-            self.refused(self.ota(endpoint, key="short"), 77, "project key: ")
+            self.refused(self.ota(endpoint, key="short"), 77, "project key of 5 characters")
             with_key = json.dumps({**DEVICE, "project_key": "1" * 32}).encode()
             self.assertEqual(self.ota(endpoint, record=with_key, key=None).returncode, 1)
             self.assertEqual(self.ota(endpoint, record=with_key).returncode, 1)
