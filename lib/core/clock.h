@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 
 namespace fieldpipe {
 
@@ -17,5 +18,11 @@ inline WallTime wall_now() {
 }
 
 inline MonotonicTime monotonic_now() { return std::chrono::steady_clock::now(); }
+
+// A time of day as uplink's and most other JSON has it: whole milliseconds since 1970.
+inline std::uint64_t to_unix_ms(WallTime time) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(time.time_since_epoch()).count());
+}
 
 }  // namespace fieldpipe

@@ -2,12 +2,11 @@
 #include "spool/options.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <limits>
 #include <string>
 #include <utility>
 
-#include <fmt/format.h>
+#include "cli/state_directory.h"
 
 namespace fieldpipe::spool {
 namespace {
@@ -16,25 +15,6 @@ namespace {
 constexpr std::uint64_t kLeastMaxBytes = std::uint64_t{256} << 10U;
 constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 50U;
 constexpr std::uint64_t kSegmentsInSmallSpool = 16;
-
-std::string_view variable(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string_view() : std::string_view(value);
-}
-
-Result<std::string> default_directory(std::string_view tool) {
-  // systemd.exec(5): several are separated by colons.
-  const std::string_view managed = variable("STATE_DIRECTORY");
-  if (!managed.empty()) return std::string(managed.substr(0, managed.find(':')));
-  // XDG Base Directory Specification 0.8: relative values are ignored.
-  if (const auto state = variable("XDG_STATE_HOME"); state.starts_with('/')) {
-    return fmt::format("{}/fieldpipe/{}", state, tool);
-  }
-  if (const auto home = variable("HOME"); home.starts_with('/')) {
-    return fmt::format("{}/.local/state/fieldpipe/{}", home, tool);
-  }
-  return fail(ErrorCode::kUsage, "nothing says where the spool is", "--spool DIR");
-}
 
 }  // namespace
 
@@ -61,7 +41,7 @@ void declare(cli::OptionTable& table, Options& options, std::string_view without
 
 Result<Spool> open(Options options, std::string_view tool, cli::Report& report) {
   if (options.directory.empty()) {
-    auto directory = default_directory(tool);
+    auto directory = cli::state_directory(tool, "the spool", "--spool DIR");
     if (!directory) return fail(std::move(directory));
     options.directory = *std::move(directory);
   }

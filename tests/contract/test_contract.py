@@ -33,7 +33,7 @@ CLIENTS = {
     "mqtt-sub": ["-h", "127.0.0.1", "-p", "{}", "-t", "t"],
 }
 # Tools whose streams and signals have tests of their own in tests/integration.
-OTHERS = ["fieldpipe-spool", "mflt-ota", "mflt-relay"]
+OTHERS = ["fieldpipe-spool", "mflt-ota", "mflt-relay", "uplink-send"]
 # Of these, the ones that do not talk to a network.
 LOCAL = ["fieldpipe-spool"]
 

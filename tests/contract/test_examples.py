@@ -14,7 +14,7 @@ import unittest
 from pathlib import Path
 
 import canlog
-from integration import endpoint, peers
+from integration import application_port, endpoint, peers
 from tools import BIN, SOURCE, TIMEOUT, TOOLS, environment, run
 
 KEY = "0123456789abcdef0123456789ABCDEF"
@@ -27,10 +27,20 @@ SUBSTITUTIONS = [
     (r"-h broker\b", "-h localhost -p {plain}"),
     (r"-h other\b", "-h localhost -p {other}"),
     (r"/var/spool/car\b", "car-spool"),
+    (r":505\d\b", ":{uplink}"),
+    (r"\buplink-send (?=[^|]*--exec )", "briefly uplink-send "),
+    (r"while sleep 10; do", "for i in 1 2; do"),
     (r"\bmqtt-sub (?![^|]*(?:-C|--idle-timeout))", "mqtt-sub --idle-timeout 200ms "),
 ]
 # Runs for ever; it has done its work by then.
 SUBSTITUTIONS.append((r"(mflt-relay --broker .*)", r"timeout -s INT 0.3 \1 || [ $? = 124 ]"))
+# Programs that examples take for granted.
+STUBS = {
+    "briefly": 'timeout 0.5 "$@"; [ $? -eq 124 ]',
+    "candump": "exec head -n 100 '{folder}/candump.log'",
+    "journalctl": "echo '{{\"__REALTIME_TIMESTAMP\":\"1700000000000000\",\"PRIORITY\":\"6\",\"SYSLOG_IDENTIFIER\":\"a\",\"MESSAGE\":\"b\"}}'",
+    "sensor": "printf '21.5\\n21.50\\n'",
+}
 # The files that examples name.
 FILES = {
     "candump.log": "".join(canlog.lines(1000)),
@@ -45,6 +55,7 @@ FILES = {
     "console.log": "[00:00:10] INFO: MC:SFQCpwIBAwEHalRFU1RTRVJJQUwKbXRlc3Qtc29mdHdhcmUJajEuMC4wLXRlcw==:\n"
                    "[00:00:30] INFO: MC:gCx0Bm10ZXN0LWhhcmR3YXJlBKEBoXJjaHVua190ZXN0X3N1Y2Nlc3MBMeQ=:\n"
                    "\x1b[1;32mMC:CAKmAgIDAQpqc2Vuc29yLWh1YglrMS40LjIrZzNmMmEGZGR2dDIEogEDBQCYrQ==:\x1b[0m\r\n",
+    "drive.csv": "speed,gear\n12.5,1\n,N\n",
     "topic": "prod/board/DEMO/memfault/0123456789abcdef0123456789ABCDEF/chunk\n",
     # Of the identifiers that canlog makes.
     "car.dbc": "".join(f'BO_ {0x80 + 7 * n} Message{n}: 8 ECU\n SG_ Value{n} : 7|16@0+ (0.1,-40) [0|0] "V" GW\n' for n in range(60)),
@@ -85,9 +96,10 @@ class Examples(unittest.TestCase):
         message = run("fc-encode", "--quiet", stdin="".join(canlog.lines(10)).encode()).stdout[8:]  # without the frame header
         (cls.folder / "message.bin").write_bytes(message)
         (cls.folder / "bin").mkdir()
-        stub = cls.folder / "bin/candump"
-        stub.write_text(f"#!/bin/sh\nexec head -n 100 '{cls.folder}/candump.log'\n")
-        stub.chmod(0o755)
+        for name, script in STUBS.items():
+            stub = cls.folder / "bin" / name
+            stub.write_text("#!/bin/sh\n" + script.format(folder=cls.folder) + "\n")
+            stub.chmod(0o755)
         authority = peers.Authority(cls.folder)
         certificate, key = authority.server
         for kind in ("pem", "key"):
@@ -103,6 +115,8 @@ class Examples(unittest.TestCase):
         cls.ports = {name: broker.port for name, broker in brokers.items()}
         # Of a pipeline that could not deliver, and whose broker refused nothing.
         run("mqtt-pub", "--broker", "mqtt://127.0.0.1:1", "-t", "t", "--spool", cls.folder / "kept", "--drain-timeout", "0s", stdin=b"1\n2\n")
+        uplink = cls.enterClassContext(application_port.Service())
+        cls.ports["uplink"] = uplink.address.removeprefix(":")
         records = [{"topic": f"fleet/{number}", "json": {"value": number}, "qos": 1, "retain": True} for number in range(5)]
         records += [{"topic": "flexconnect/bin", "payload_b64": base64.b64encode(message).decode(), "qos": 1, "retain": True}]
         result = run("mqtt-pub", "--broker", brokers["plain"].url, "--from", "envelope",
@@ -120,7 +134,8 @@ class Examples(unittest.TestCase):
             local = f"mqtt://localhost:{self.ports['plain']}"
             variables = environment(PATH=f"{self.folder}/bin:{BIN}:{os.environ['PATH']}", FC_TOKEN="secret",
                                     MQTT_PUB_BROKER=local, MQTT_SUB_BROKER=local, XDG_STATE_HOME=scratch,
-                                    MFLT_RELAY_ENDPOINT=self.endpoint.url, MFLT_OTA_API=self.endpoint.url)
+                                    MFLT_RELAY_ENDPOINT=self.endpoint.url, MFLT_OTA_API=self.endpoint.url,
+                                    UPLINK_SEND_CONNECT=f":{self.ports['uplink']}")
             shell = subprocess.Popen(["bash", "-e", "-o", "pipefail", "-c", command], cwd=scratch, env=variables, stdin=subprocess.DEVNULL,
                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
             try:
