@@ -28,7 +28,7 @@ import zlib
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 import canlog  # noqa: E402
-from integration import endpoint, peers  # noqa: E402
+from integration import application_port, endpoint, peers  # noqa: E402
 
 BIN = os.environ["FIELDPIPE_BIN"]
 ENVIRONMENT = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/bin", "FC_TOKEN": "t" * 64, "MEMFAULT_PROJECT_KEY": "k" * 32, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
@@ -499,15 +499,64 @@ def bench_delayed_upload(table, folder, quick):
     table.row(f"the same beside a device with answers after {slow:.0f} s", f"{rates[1] / 1e3:.1f} k/s", f"{rates[0] / 1e3:.1f} k/s", rates[1] / rates[0], 0.9, at_most=False)
 
 
+def discard(port):
+    """Reads what one application sends, and lets it end."""
+    buffer = bytearray(1 << 20)
+    connection = port.accept()
+    while connection.socket.recv_into(buffer):
+        pass
+    connection.close()
+
+
+def bench_uplink(table, folder, options):
+    """uplink-send into a socket that discards what comes, and into one that takes nothing."""
+    count = 5_000_000 // (10 if options.quick else 1)
+    forms = {"plain numbers": "{0}.{1}\n", "JSON points": '{{"temperature":{0}.{1},"ok":true}}\n'}
+    with application_port.Port() as port:
+        for form, line in forms.items():
+            lines = f"{folder}/lines"
+            with open(lines, "w", encoding="ascii") as file:
+                file.writelines(line.format(n % 100, n % 7) for n in range(count))
+
+            def send():
+                reader = threading.Thread(target=discard, args=(port,))
+                reader.start()
+                seconds = Run(("uplink-send", "-c", port.address, "--stream", "s"), stdin=lines).seconds
+                reader.join()
+                return seconds
+
+            [seconds] = alternate(options.runs, send)
+            table.row(f"uplink-send, {form} a second", rate(count, seconds), "500 k/s", count / seconds / 500_000, 1, at_most=False)
+        with subprocess.Popen(("yes", "1"), stdout=subprocess.PIPE) as endless:
+            command = ("uplink-send", "-c", port.address, "--stream", "s")
+            with subprocess.Popen(command, stdin=endless.stdout, env=ENVIRONMENT, stderr=subprocess.DEVNULL) as process:
+                endless.stdout.close()
+                connection = port.accept()
+                # The input stands still once no memory is left to take.
+                ticks = -1
+                while ticks != (ticks := cpu_ticks(process.pid)):
+                    select.select([], [], [], 0.3)
+                memory = peers.peak_memory_kib(process.pid) / 1024
+                process.kill()
+                connection.close()
+            endless.kill()
+    table.row("uplink-send, memory before a service that reads nothing", f"{memory:.1f} MiB", "24 MiB", memory / 24, 1)
+
+
+def cpu_ticks(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13]))
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a tenth of the input and few runs")
-    parser.add_argument("names", nargs="*", help="encode, signals, start, publish, spool, latency, upload; all without one")
+    parser.add_argument("names", nargs="*", help="encode, signals, start, publish, spool, latency, upload, uplink; all without one")
     options = parser.parse_args()
     options.runs = 3 if options.quick else 9
     table = Table()
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.names or ("encode", "signals", "start", "publish", "spool", "latency", "upload"):
+        for name in options.names or ("encode", "signals", "start", "publish", "spool", "latency", "upload", "uplink"):
             globals()[f"bench_{name}"](table, folder, options)
     return 1 if table.beyond else 0
 
