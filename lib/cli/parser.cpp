@@ -205,6 +205,7 @@ class Parser {
   }
 
   Result<void> read_configuration(const Level& command_line, const Level& environment, Level& level) const {
+    if (!surroundings_.reads_configuration) return {};
     std::vector<std::string> files = surroundings_.configuration_files;
     bool must_exist = false;
     for (const Level* stronger : {&environment, &command_line}) {

@@ -21,6 +21,7 @@ struct Surroundings {
   // Implicit configuration files in order of strength; empty for a pure filter. `--config FILE`
   // excludes them; otherwise the first that exists is used alone.
   std::vector<std::string> configuration_files;
+  bool reads_configuration = true;  // from these files and the one of --config
 };
 
 // Stores into the targets of `table` what the command line `arguments` (without the program's name),

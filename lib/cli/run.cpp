@@ -87,10 +87,12 @@ bool Invocation::prepare(OptionTable& table, Report& report) {
   table.section("General");
   table.flag("quiet", quiet, "no warnings; errors are still printed");
   Option& verbose_option = table.flag("verbose", verbose, "say on stderr what is being done");
-  table
-      .text("config", "FILE", config,
-            tool_.networked ? "read settings from this TOML file and no other" : "read settings from this TOML file")
-      .completes(Completes::kFiles);
+  if (!tool_.own_config) {
+    table
+        .text("config", "FILE", config,
+              tool_.networked ? "read settings from this TOML file and no other" : "read settings from this TOML file")
+        .completes(Completes::kFiles);
+  }
   Option& help_option = table.flag("help", help, "print this help and exit").command_line_only();
   Option& version_option = table.flag("version", version, "print the version and exit").command_line_only();
   if (letters_free) {
@@ -102,7 +104,7 @@ bool Invocation::prepare(OptionTable& table, Report& report) {
       .hidden()
       .command_line_only();
 
-  Surroundings surroundings{std::string(tool_.name), environment_value, {}};
+  Surroundings surroundings{std::string(tool_.name), environment_value, {}, !tool_.own_config};
   if (tool_.networked) surroundings.configuration_files = configuration_files(tool_.name);
   const auto parsed = parse_options(table, arguments_, surroundings);
   report.set_quiet(quiet);

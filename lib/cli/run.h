@@ -17,6 +17,7 @@ struct Tool {
   std::string_view operands;  // for the usage line, as "[FILE]..."; empty where there are none
   std::string_view example;   // one pipeline, as typed
   bool networked = false;     // reads an implicit configuration file; a pure filter does not
+  bool own_config = false;    // --config is an option of the tool, whose file has keys of its own
 };
 
 // What happens before and after a tool's own work. Use run() below.
