@@ -33,6 +33,9 @@ constexpr const char* kSetting = "source";
 constexpr std::size_t kMostKeyMapBytes = std::size_t{16} << 20U;
 // A session that nobody comes back to for so long is dropped by the broker, with all that waits in it.
 constexpr std::chrono::days kSessionExpiry{7};
+// Deliveries without acknowledgement, so records in one commit. Below what a mosquitto as installed queues for a client
+// (max_queued_messages 1000), or it drops what comes beyond.
+constexpr std::uint16_t kReceiveMaximum = 900;
 // Of a packet, beside the chunk: the topic and properties.
 constexpr std::size_t kPacketRoomBytes = std::size_t{64} << 10U;
 
@@ -132,7 +135,9 @@ Result<mqtt::Connection> connection(const Options& options) {
     settings.tls.cert = options.http.cert;
     settings.tls.key = options.http.key;
   }
-  return mqtt::connection(settings);
+  auto to = mqtt::connection(settings);
+  if (to) to->receive_maximum = kReceiveMaximum;
+  return to;
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace fieldpipe::relay {
 namespace {
 
 // Messages between two looks at everything else: each may be as large as the connection allows.
-constexpr std::size_t kMostMessages = 32;
+constexpr std::size_t kMostMessages = 64;
 
 // Credentials that were refused do not get better by asking often.
 constexpr std::chrono::minutes kDeniedPause{1};

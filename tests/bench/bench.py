@@ -16,6 +16,7 @@ import re
 import resource
 import select
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -499,6 +500,165 @@ def bench_delayed_upload(table, folder, quick):
     table.row(f"the same beside a device with answers after {slow:.0f} s", f"{rates[1] / 1e3:.1f} k/s", f"{rates[0] / 1e3:.1f} k/s", rates[1] / rates[0], 0.9, at_most=False)
 
 
+KEY = "0123456789abcdef0123456789ABCDEF"
+NOWHERE = "http://127.0.0.1:9"  # nothing is delivered, so that only the way in is measured
+
+
+def relay(folder, *arguments, endpoint=NOWHERE, **streams):
+    """A relay with a spool of its own below `folder`."""
+    spool = tempfile.mkdtemp(dir=folder)
+    return subprocess.Popen(("mflt-relay", "--endpoint", endpoint, "--spool", spool, "--device", "BENCH", "--quiet", *arguments),
+                            env={**ENVIRONMENT, "MEMFAULT_PROJECT_KEY": KEY}, stderr=subprocess.DEVNULL, **streams)
+
+
+def stopped(process):
+    process.terminate()
+    for stream in (process.stdin, process.stdout):
+        if stream:
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+    process.wait()
+
+
+def accepted(process, count):
+    """Reads until so many records are accepted; gives what came in part behind them."""
+    have, rest = 0, b""
+    while have < count:
+        block = os.read(process.stdout.fileno(), 1 << 16)
+        if not block:
+            raise RuntimeError("the relay ended")
+        whole, _, rest = (rest + block).rpartition(b"\n")
+        have += whole.count(b'"sequence"')
+    return have
+
+
+def counted(process, path, name, count):
+    """Waits until a figure of the relay is so high, looking each time it is asked to write them."""
+    value = -1
+    while value < count:
+        select.select([], [], [], 0.005)
+        if not os.path.exists(path):
+            continue  # it may not take signals yet
+        process.send_signal(signal.SIGUSR1)
+        with open(path, encoding="ascii") as file:
+            value = next((int(line.split()[1]) for line in file if line.startswith(f"mflt_relay_{name} ")), -1)
+
+
+def ingest_from_pipe(folder, count, in_flight):
+    """Seconds for `count` chunks of 300 bytes, `in_flight` of them unacknowledged at a time."""
+    lines = [random.Random(n).randbytes(300).hex().encode() + b"\n" for n in range(in_flight)]
+    process = relay(folder, "--ack", "--from", "hex", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    start = time.perf_counter()
+    sent = in_flight
+    os.write(process.stdin.fileno(), b"".join(lines))
+    done = 0
+    while done < count:
+        done += accepted(process, 1)
+        more = min(in_flight - (sent - done), count - sent)
+        os.write(process.stdin.fileno(), b"".join(lines[:more]))
+        sent += more
+    seconds = time.perf_counter() - start
+    stopped(process)
+    return seconds
+
+
+def one_sync_a_record(folder, count):
+    """Seconds for the same on a file, each record with an fdatasync of its own."""
+    data = random.Random(1).randbytes(300)
+    with tempfile.NamedTemporaryFile(dir=folder, buffering=0) as file:
+        start = time.perf_counter()
+        for _ in range(count):
+            file.write(data)
+            os.fdatasync(file.fileno())
+        return time.perf_counter() - start
+
+
+def ingest_from_broker(folder, options):
+    """The rates at which mosquitto_sub and mflt-relay empty a session."""
+    count = 5_000 if options.quick else 50_000
+    topic = f"prod/board/BENCH/memfault/{KEY}/chunk"
+    messages = f"{folder}/messages"
+    with open(messages, "w", encoding="ascii") as file:
+        file.writelines(f"{n:0300d}\n" for n in range(count))
+    with peers.Broker("max_queued_messages 0", "max_inflight_messages 100", "set_tcp_nodelay true") as broker:
+        def fill():
+            Run(("mqtt-pub", "-p", str(broker.port), "-t", topic, "-l", "-q", "1"), messages)
+
+        def peer():
+            command = ("mosquitto_sub", "-p", str(broker.port), "-t", topic, "-q", "1", "-c", "-i", "peer")
+            Run((*command, "-E"))
+            fill()
+            return Run((*command, "-C", str(count))).seconds
+
+        def ours():
+            command = ("--broker", broker.url, "--id", "ours", "--metrics-file", f"{folder}/metrics")
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{folder}/metrics")
+            process = relay(folder, *command, stdout=subprocess.DEVNULL)
+            counted(process, f"{folder}/metrics", "mqtt_connects_total", 1)
+            Run(("mqtt-pub", "-p", str(broker.port), "-t", topic, "-m", "first", "-q", "1"))
+            counted(process, f"{folder}/metrics", "accepted_total", 1)
+            stopped(process)
+            fill()
+            os.unlink(f"{folder}/metrics")
+            start = time.perf_counter()
+            process = relay(folder, *command, stdout=subprocess.DEVNULL)
+            counted(process, f"{folder}/metrics", "accepted_total", count)
+            seconds = time.perf_counter() - start
+            stopped(process)
+            return seconds
+
+        return count, *alternate(min(options.runs, 5), peer, ours)
+
+
+def resident(process):
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as file:
+        return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmRSS:"))
+
+
+def bench_ingest(table, folder, options):
+    """mflt-relay: chunks into the spool, and what it takes of memory."""
+    count = 1_000 if options.quick else 10_000
+
+    def synced():
+        return one_sync_a_record(folder, count // 10) * 10
+
+    peer, ours = alternate(options.runs, synced, lambda: ingest_from_pipe(folder, count, 64))
+    table.row("durable chunks, 64 in flight, against a sync a record", rate(count, ours), rate(count, peer), peer / ours, 3, at_most=False)
+    messages, peer, ours = ingest_from_broker(folder, options)
+    table.row("durable chunks of a broker, against mosquitto_sub -q 1", rate(messages, ours), rate(messages, peer), peer / ours, 0.8,
+              at_most=False)
+
+    process = relay(folder, "--ack", "--from", "hex", "--spool-max-bytes", "100MiB", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    os.write(process.stdin.fileno(), b"00\n")
+    accepted(process, 1)
+    idle = resident(process)
+    table.row("mflt-relay, idle, resident", f"{idle:.1f} MiB", "16 MiB", idle / 16, 1)
+    chunk = random.Random(1).randbytes(300).hex().encode() + b"\n"
+    backlog = (64 << 20) // 360
+    feeder = threading.Thread(target=lambda: [process.stdin.write(chunk * 100) for _ in range(backlog // 100)] and process.stdin.flush())
+    feeder.start()
+    accepted(process, backlog // 100 * 100)
+    feeder.join()
+    full = resident(process)
+    table.row("mflt-relay with 64 MiB to deliver, resident", f"{full:.1f} MiB", "32 MiB", full / 32, 1)
+    stopped(process)
+
+    with endpoint.Endpoint(strict=False) as server:
+        server.on_request = lambda _: server.requests.clear()
+        process = relay(folder, "--ack", "--from", "hex", "--batch-chunks", "1000", endpoint=server.url, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        total = 100_000 if options.quick else 1_000_000
+        sizes = []
+        for _ in range(10):
+            feeder = threading.Thread(target=lambda: process.stdin.write(b"00112233445566778899\n" * (total // 10)) and process.stdin.flush())
+            feeder.start()
+            accepted(process, total // 10)
+            feeder.join()
+            sizes.append(resident(process))
+        stopped(process)
+    table.row(f"the same after {total:,} chunks, against after a tenth", f"{sizes[-1]:.1f} MiB", f"{sizes[0]:.1f} MiB", sizes[-1] / sizes[0], 1.1)
+
+
 def discard(port):
     """Reads what one application sends, and lets it end."""
     buffer = bytearray(1 << 20)
@@ -551,12 +711,12 @@ def cpu_ticks(pid):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a tenth of the input and few runs")
-    parser.add_argument("names", nargs="*", help="encode, signals, start, publish, spool, latency, upload, uplink; all without one")
+    parser.add_argument("names", nargs="*", help="encode, signals, start, publish, spool, latency, upload, uplink, ingest; all without one")
     options = parser.parse_args()
     options.runs = 3 if options.quick else 9
     table = Table()
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.names or ("encode", "signals", "start", "publish", "spool", "latency", "upload", "uplink"):
+        for name in options.names or ("encode", "signals", "start", "publish", "spool", "latency", "upload", "uplink", "ingest"):
             globals()[f"bench_{name}"](table, folder, options)
     return 1 if table.beyond else 0
 
