@@ -144,7 +144,7 @@ class Kill(RelayTest):
         chance = random.Random(1)
         for turn in rounds:
             places = [(call, n) for call, number in sorted(calls.items()) for n in range(1, number + 1)]
-            chosen = places if PROVE else [*self.one_of_each(calls, chance), *chance.sample(places, 9)]
+            chosen = places if PROVE else [*self.one_of_each(calls, chance), *chance.sample(places, 13)]
             for call, n in chosen:
                 shutil.rmtree(folder, ignore_errors=True)
                 del self.server.requests[:]
