@@ -3,7 +3,6 @@
 
 import contextlib
 import json
-import select
 import socket
 import struct
 import threading
@@ -56,10 +55,6 @@ class Connection:
         assert line and line["stream"] == "action_status", line
         assert abs(line["timestamp"] / 1000 - time.time()) < TIMEOUT, line
         return line["action_id"], line["state"], line["progress"], line["errors"], line["sequence"]
-
-    def is_silent(self, seconds=0.05):
-        """Whether nothing comes for so long; only for what must not come."""
-        return not self.buffer and not select.select([self.socket], [], [], seconds)[0]
 
     def close(self):
         self.socket.close()
