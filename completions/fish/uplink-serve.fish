@@ -1,0 +1,18 @@
+# fish completion for uplink-serve(1)
+complete -c uplink-serve -f
+complete -c uplink-serve -s c -l config -r -F -d 'uplink'\''s configuration, TOML'
+complete -c uplink-serve -s a -l auth -x -a '(__fish_complete_suffix .json)' -d 'uplink'\''s device file, JSON: which device, which broker, its keys'
+complete -c uplink-serve -l check-config -d 'say what both files come to, and exit'
+complete -c uplink-serve -l metrics-file -r -F -d 'write figures here every 15 s, as Prometheus reads them'
+complete -c uplink-serve -l spool -x -a '(__fish_complete_directories)' -d 'keep what is accepted here until it is delivered'
+complete -c uplink-serve -l spool-max-bytes -x -d 'space that the spool may take'
+complete -c uplink-serve -l spool-min-free -x -d 'space that the spool leaves to others on the disk'
+complete -c uplink-serve -l spool-max-lanes -x -d 'queues that the spool may hold at a time'
+complete -c uplink-serve -l on-full -x -a 'block drop-oldest drop-newest' -d 'what to do when the spool is full: wait, or drop and count'
+complete -c uplink-serve -l max-age -x -d 'drop what could not be delivered for so long'
+complete -c uplink-serve -l fsync -x -a 'group always off' -d 'sync records to the disk together, one by one, or not at all'
+complete -c uplink-serve -l stop-timeout -x -d 'time limit for finishing after INT, TERM or HUP'
+complete -c uplink-serve -l quiet -d 'no warnings; errors are still printed'
+complete -c uplink-serve -s v -l verbose -d 'say on stderr what is being done'
+complete -c uplink-serve -s h -l help -d 'print this help and exit'
+complete -c uplink-serve -s V -l version -d 'print the version and exit'
