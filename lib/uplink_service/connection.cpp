@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "uplink_service/connection.h"
 
-#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cstring>
@@ -31,12 +31,16 @@ constexpr std::size_t kMostUnsent = std::size_t{2} << 20U;
 
 constexpr std::size_t kShownBytes = 60;
 
+// How long a client that has to go may go on sending, and how long a silence ends that.
+constexpr std::chrono::seconds kLeaving{1};
+constexpr std::chrono::milliseconds kQuiet{100};
+
 }  // namespace
 
 std::size_t Connection::room() const { return kMostBuffered - std::min(kMostBuffered, end_ - begin_.at); }
 
-void Connection::read() {
-  std::size_t most = std::min({kTurnBytes, room(), budget_});
+void Connection::read(MonotonicTime now) {
+  std::size_t most = std::min(kTurnBytes, room());
   while (!ended_ && most > 0) {
     if (begin_.at > 0) {  // what was accepted makes room
       std::memmove(buffer_.data(), buffer_.data() + begin_.at, end_ - begin_.at);
@@ -53,12 +57,16 @@ void Connection::read() {
       last_line_counts_ = count.has_value();
       return;
     }
-    if (**count == 0) return;
+    if (**count == 0) break;
     end_ += **count;
     most -= **count;
-    if (leaving_) budget_ -= **count;
+    quiet_ = now + kQuiet;
   }
-  if (budget_ == 0) ended_ = true;
+  if (leaving_ && now >= std::min(quiet_, leaves_)) ended_ = true;
+}
+
+std::optional<MonotonicTime> Connection::deadline() const {
+  return leaving_ && !ended_ ? std::optional(std::min(quiet_, leaves_)) : std::nullopt;
 }
 
 std::optional<Connection::Line> Connection::next_line() {
@@ -96,6 +104,11 @@ std::optional<Connection::Line> Connection::next_line() {
   return std::nullopt;
 }
 
+void Connection::unread() {
+  at_ = before_line_;
+  scanned_ = at_.at;
+}
+
 void Connection::accept() {
   begin_ = at_;
   for (const std::uint32_t number : promises_) uplink::append_stored(out_, number);
@@ -114,12 +127,11 @@ void Connection::rewind() {
   promises_.clear();
 }
 
-void Connection::leave() {
+void Connection::leave(MonotonicTime now) {
   leaving_ = true;
-  int waiting = 0;
-  if (::ioctl(socket_.get(), FIONREAD, &waiting) != 0) waiting = 0;
-  budget_ = static_cast<std::size_t>(std::max(waiting, 0));
-  if (budget_ == 0) ended_ = true;
+  leaves_ = now + kLeaving;
+  quiet_ = now + kQuiet;
+  ::shutdown(socket_.get(), SHUT_WR);
 }
 
 // Drops what was read and not yet taken.
@@ -143,12 +155,11 @@ void Connection::flush() {
   if (out_.empty() || broken_) return;
   const auto sent = io::send_some(socket_, out_);
   if (sent) out_.erase(0, *sent);
-  if (!sent || out_.size() > kMostUnsent) {
-    // What it has sent before is read all the same.
-    broken_ = true;
-    out_.clear();
-    leave();
-  }
+  if (sent && out_.size() <= kMostUnsent) return;
+  // What it has sent before is read all the same.
+  broken_ = true;
+  out_.clear();
+  leave(monotonic_now());
 }
 
 }  // namespace fieldpipe::uplink_service

@@ -4,12 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/clock.h"
 #include "core/result.h"
 #include "io/descriptor.h"
 
@@ -33,11 +33,11 @@ class Connection {
   [[nodiscard]] bool wants_more() const { return !ended_ && room() > 0; }
 
   // Reads what has come, up to a share of the loop's turn.
-  void read();
+  void read(MonotonicTime now);
 
   // The next line, nothing when there is none. Valid until the next read(). unread() puts it back.
   std::optional<Line> next_line();
-  void unread() { at_ = before_line_; }
+  void unread();
 
   // All lines since the last call are safe, or they are not and are to come again.
   void accept();
@@ -46,8 +46,12 @@ class Connection {
   // `number` is to be confirmed when the lines before are accepted.
   void promise(std::uint32_t number) { promises_.push_back(number); }
 
-  // Another client has come: reads what has arrived until now and no more.
-  void leave();
+  // Another client has come, which this one is told. What it has sent is still read, until it closes or is silent for
+  // a moment.
+  void leave(MonotonicTime now);
+
+  // When read() wants to be called although nothing has come.
+  [[nodiscard]] std::optional<MonotonicTime> deadline() const;
 
   // Nothing more comes from the other side, every line of it was accepted, and it was told so.
   [[nodiscard]] bool finished() const { return ended_ && begin_.at == end_ && (out_.empty() || leaving_); }
@@ -86,7 +90,8 @@ class Connection {
   std::size_t end_ = 0;      // of what was read
   std::size_t scanned_ = 0;  // no LF between at_ and here
   bool leaving_ = false;
-  std::size_t budget_ = std::numeric_limits<std::size_t>::max();  // bytes still to be read after leave()
+  MonotonicTime leaves_{};  // at the latest
+  MonotonicTime quiet_{};   // and when nothing has come by then
   bool ended_ = false;
   bool last_line_counts_ = false;  // the other side ended in good order
   bool cut_short_ = false;

@@ -40,7 +40,8 @@ void Port::watch(io::Loop& loop, bool reading) const {
   }
   for (const auto* connection : {&leaving_, &present_}) {
     if (!*connection) continue;
-    const bool read = reading && (*connection)->wants_more();
+    // The lines of the present client come behind those of the one before.
+    const bool read = reading && (*connection)->wants_more() && (connection == &leaving_ || !leaving_);
     const bool send = (*connection)->wants_to_send();
     if (read || send) {
       loop.watch((*connection)->descriptor(), static_cast<short>((read ? POLLIN : 0) | (send ? POLLOUT : 0)));
@@ -50,6 +51,7 @@ void Port::watch(io::Loop& loop, bool reading) const {
 
 std::optional<MonotonicTime> Port::deadline() const {
   std::optional<MonotonicTime> first;
+  if (leaving_) first = leaving_->deadline();
   for (const io::Listener& listener : listeners_) {
     if (listener.deadline() && (!first || *listener.deadline() < *first)) first = listener.deadline();
   }
@@ -66,7 +68,7 @@ Result<void> Port::handle(const io::Loop& loop, bool reading) {
     ++clients_;
     if (present_) {
       ++replaced_;
-      present_->leave();
+      present_->leave(monotonic_now());
       leaving_ = std::exchange(present_, std::nullopt);
     }
     present_.emplace(*std::move(accepted));
@@ -75,8 +77,9 @@ Result<void> Port::handle(const io::Loop& loop, bool reading) {
     if (!*connection) continue;
     const int fd = (*connection)->descriptor();
     if ((*connection)->wants_to_send() && loop.ready(fd, POLLOUT)) (*connection)->flush();
-    // What has come from a client that has to go is there without asking.
-    if (reading && (connection == &leaving_ || loop.ready(fd, POLLIN))) (*connection)->read();
+    // A client that has to go may have nothing to say any more.
+    const bool read = connection == &leaving_ || (!leaving_ && loop.ready(fd, POLLIN));
+    if (reading && read) (*connection)->read(monotonic_now());
   }
   return result;
 }

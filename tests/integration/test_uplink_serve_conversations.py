@@ -17,9 +17,7 @@ import unittest
 from pathlib import Path
 
 import tools
-from integration.peers import Broker, SANITIZED, Subscriber, packet, publish, text, wait_for
-from integration.peers import CONNACK, CONNECT, PUBACK
-from integration.peers import Wire
+from integration.peers import CONNACK, CONNECT, PUBACK, SANITIZED, Broker, Subscriber, Wire, packet, publish, text, wait_for
 from integration.uplink_service import App, Proxy, Service, lz4_frame
 
 VECTORS = tools.SOURCE / "tests/vectors/uplink/serve"
