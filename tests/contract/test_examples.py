@@ -59,7 +59,7 @@ FILES = {
     "drive.csv": "speed,gear\n12.5,1\n,N\n",
     "topic": "prod/board/DEMO/memfault/0123456789abcdef0123456789ABCDEF/chunk\n",
     "uplink.toml": 'persistence_path = "state"\n[tcpapps.main]\nunix = "app.sock"\nactions = [{ name = "reboot", timeout = 60 }]\n',
-    "device.json": '{"project_id": "demo", "device_id": "1", "broker": "localhost", "port": 1}\n',
+    "gateway.json": '{"project_id": "demo", "device_id": "1", "broker": "localhost", "port": 1}\n',
     # Of the identifiers that canlog makes.
     "car.dbc": "".join(f'BO_ {0x80 + 7 * n} Message{n}: 8 ECU\n SG_ Value{n} : 7|16@0+ (0.1,-40) [0|0] "V" GW\n' for n in range(60)),
 }

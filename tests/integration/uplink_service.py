@@ -3,8 +3,7 @@
 
 import contextlib
 import json
-import os
-import select
+import random
 import signal
 import socket
 import subprocess
@@ -14,7 +13,16 @@ import time
 from pathlib import Path
 
 import tools
-from integration.peers import TIMEOUT, Running, free_port, wait_for
+from integration.peers import TIMEOUT, Running, wait_for
+
+
+def listening_port():
+    """A free port below those that the system gives to connections, which come and go by the hundred here."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Proxy:
@@ -22,7 +30,7 @@ class Proxy:
 
     def __init__(self, target):
         self.target = target
-        self.port = free_port()
+        self.port = listening_port()
         self.listener = None
         self.pairs = set()
         self.lock = threading.Lock()
@@ -93,7 +101,7 @@ class Service:
 
         class Ports(dict):
             def __missing__(_, name):
-                return str(self.ports.setdefault(name, free_port()))
+                return str(self.ports.setdefault(name, listening_port()))
 
         text = configuration.replace("{", "{{").replace("}", "}}")
         for name in ("main", "one", "two", "other"):
