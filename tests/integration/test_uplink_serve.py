@@ -512,10 +512,9 @@ class Kills(ServiceTest):
             select.select([], [], [], chance.uniform(0.02, 0.35))
             service.kill()
             if chance.random() < 0.8:
-                proxy.up() if not proxy.listener else None
+                proxy.up()
             service.start()
-        if not proxy.listener:
-            proxy.up()
+        proxy.up()
         wait_for(lambda: all(any(state == "Completed" for state, _ in self.statuses(f"a{n}")) for n in range(1, actions + 1)),
                  "the end of all actions", 120)
         load.stop()

@@ -188,7 +188,7 @@ class Play(threading.Thread):
         if kind == "start_service":
             service.start()
             # The rest happens to a service that is up, as it would with the times as they are written.
-            if proxy.listener:
+            if proxy.is_up:
                 self.wait_for_subscription(service)
         elif kind == "stop_service":
             assert service.stop() == -15, service.running.stderr

@@ -3,7 +3,6 @@
 
 import contextlib
 import json
-import random
 import signal
 import socket
 import subprocess
@@ -12,67 +11,48 @@ import threading
 import time
 from pathlib import Path
 
-import tools
-from integration.peers import TIMEOUT, Running, wait_for
-
-
-def listening_port():
-    """A free port below those that the system gives to connections, which come and go by the hundred here."""
-    while True:
-        port = random.randrange(10000, 32000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+from integration.peers import TIMEOUT, Running, free_port, wait_for
 
 
 class Proxy:
-    """A TCP relay in front of a broker. down() breaks what is connected and refuses what comes; up() ends that."""
+    """A TCP relay in front of a broker. down() breaks what is connected, and what comes is closed at once; up() ends that."""
 
     def __init__(self, target):
         self.target = target
-        self.port = listening_port()
-        self.listener = None
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.port = self.listener.getsockname()[1]
         self.pairs = set()
         self.lock = threading.Lock()
-        self.up()
+        self.is_up = True
+        threading.Thread(target=self._accept, daemon=True).start()
 
     def up(self):
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port))
-        listener.listen()
-        self.listener = listener
-        self.acceptor = threading.Thread(target=self._accept, args=(listener,), daemon=True)
-        self.acceptor.start()
+        self.is_up = True
 
     def down(self):
-        if self.listener:
-            with contextlib.suppress(OSError):
-                self.listener.shutdown(socket.SHUT_RDWR)
-            self.acceptor.join(TIMEOUT)  # which holds the port as long as it waits
-            self.listener.close()
-            self.listener = None
         with self.lock:
+            self.is_up = False
             ends, self.pairs = self.pairs, set()
         for end in ends:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def _accept(self, listener):
+    def _accept(self):
         while True:
             try:
-                client, _ = listener.accept()
-                server = socket.create_connection(("127.0.0.1", self.target))
+                client, _ = self.listener.accept()
             except OSError:
                 return
+            server = None
+            with self.lock, contextlib.suppress(OSError):
+                if self.is_up:
+                    server = socket.create_connection(("127.0.0.1", self.target))
+                    self.pairs |= {client, server}
+            if not server:
+                client.close()
+                continue
             for end in (client, server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self.lock:
-                if self.listener is not listener:
-                    client.close()
-                    server.close()
-                    continue
-                self.pairs |= {client, server}
             for a, b in ((client, server), (server, client)):
                 threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
 
@@ -87,6 +67,9 @@ class Proxy:
 
     def __exit__(self, *_):
         self.down()
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
 
 
 class Service:
@@ -97,38 +80,42 @@ class Service:
         self.path = Path(self.folder.name)
         self.arguments = arguments
         self.env = env
-        self.ports = {}
-
-        class Ports(dict):
-            def __missing__(_, name):
-                return str(self.ports.setdefault(name, listening_port()))
-
-        text = configuration.replace("{", "{{").replace("}", "}}")
-        for name in ("main", "one", "two", "other"):
-            text = text.replace("{{" + name + "}}", "{" + name + "}")
-        (self.path / "uplink.toml").write_text(text.format_map(Ports()))
+        self.configuration = configuration
+        self._choose_ports()
         (self.path / "device.json").write_text(json.dumps(
             {"project_id": project, "device_id": device, "broker": "127.0.0.1", "port": broker_port, **(device_file or {})}))
         self.prefix = f"/tenants/{project}/devices/{device}"
         self.running = None
+
+    def _choose_ports(self):
+        names = [name for name in ("main", "one", "two") if f"{{{name}}}" in self.configuration]
+        self.ports = {name: free_port() for name in names}
+        text = self.configuration
+        for name, port in self.ports.items():
+            text = text.replace(f"{{{name}}}", str(port))
+        (self.path / "uplink.toml").write_text(text)
 
     def command(self):
         return ["uplink-serve", "--config", self.path / "uplink.toml", "--auth", self.path / "device.json", "--spool",
                 self.path / "spool", *self.arguments]
 
     def start(self):
-        self.running = Running(*self.command(), stdin=subprocess.DEVNULL, env=self.env)
-        wait_for(lambda: self.running.process.poll() is not None or all(map(self._listens, self.ports.values())),
-                 "uplink-serve")
-        if self.running.process.poll() is not None:
+        for _ in range(20):  # a connection of another test may have taken a port
+            self.running = Running(*self.command(), stdin=subprocess.DEVNULL, env=self.env)
+            wait_for(lambda: self.running.process.poll() is not None or all(map(self._listens, self.ports.values())),
+                     "uplink-serve")
+            if self.running.process.poll() is None:
+                return self
             self.running.finish()
-            raise AssertionError(f"uplink-serve ended: {self.running.stderr}")
-        return self
+            self.running.__exit__()
+            if "in use" not in self.running.stderr:
+                break
+            self._choose_ports()
+        raise AssertionError(f"uplink-serve ended: {self.running.stderr}")
 
     def _listens(self, port):
         """Whether somebody listens, found out without becoming a client."""
-        wanted = f":{port:04X} 00000000:0000 0A"
-        return wanted in Path("/proc/net/tcp").read_text()
+        return f"0100007F:{port:04X} 00000000:0000 0A" in Path("/proc/net/tcp").read_text()
 
     def stop(self, number=signal.SIGTERM):
         self.running.signal(number)
