@@ -33,11 +33,11 @@ struct CommandOptions {
   std::chrono::nanoseconds reboot_timeout = std::chrono::minutes(5);
 };
 
-// The result of a command: one line of JSON without its line feed. A negative one is an answer all the same: the status
-// of a shell command, say.
+// The result of a command: one line of JSON without its line feed. `negative` says why it is not what was hoped for, as
+// the status of a shell command; empty where it is.
 struct Answered {
   std::string json;
-  bool negative = false;
+  std::string negative;
 };
 
 using Words = std::span<const std::string>;

@@ -7,8 +7,6 @@
 #include <string_view>
 #include <utility>
 
-#include <tl/expected.hpp>
-
 #include "cbor/value.h"
 #include "core/result.h"
 #include "smp/error.h"

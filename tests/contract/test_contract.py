@@ -38,6 +38,10 @@ OTHERS = ["fieldpipe-spool", "mflt-ota", "mflt-relay", "uplink-send", "uplink-se
 LOCAL = ["fieldpipe-spool"]
 # Tools whose --config names a file with keys that are not their options.
 OWN_CONFIGURATION = ["uplink-serve"]
+# Clients of a device: the same, with operands of their own.
+DEVICES = {
+    "smp-query": ["-c", "tcp:127.0.0.1:{}", "echo", "text", "--timeout", "1h"],
+}
 
 
 def variable(tool, option):
@@ -200,7 +204,7 @@ class Filters(Contract):
         return process
 
     def test_every_tool_is_known_here(self):
-        self.assertEqual(sorted([*FILTERS, *CLIENTS, *OTHERS]), sorted(TOOLS))
+        self.assertEqual(sorted([*FILTERS, *CLIENTS, *DEVICES, *OTHERS]), sorted(TOOLS))
 
     def test_operands(self):
         with tempfile.TemporaryDirectory() as scratch:
@@ -318,8 +322,8 @@ class Filters(Contract):
 
 
 class Clients(Contract):
-    def test_stop_signals_while_the_broker_says_nothing(self):
-        for tool, arguments in CLIENTS.items():
+    def test_stop_signals_while_the_other_side_says_nothing(self):
+        for tool, arguments in (CLIENTS | DEVICES).items():
             for number in (signal.SIGTERM, signal.SIGINT):
                 with self.subTest(tool=tool, signal=number.name), socket.create_server(("127.0.0.1", 0)) as server:
                     server.settimeout(TIMEOUT)

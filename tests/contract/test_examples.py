@@ -14,7 +14,7 @@ import unittest
 from pathlib import Path
 
 import canlog
-from integration import application_port, endpoint, peers
+from integration import application_port, devices, endpoint, peers
 from tools import BIN, SOURCE, TIMEOUT, TOOLS, environment, run
 
 KEY = "0123456789abcdef0123456789ABCDEF"
@@ -30,6 +30,7 @@ SUBSTITUTIONS = [
     (r":505\d\b", ":{uplink}"),
     (r"\buplink-send (?=[^|]*--exec )", "briefly uplink-send "),
     (r"while sleep 10; do", "for i in 1 2; do"),
+    (r"-c udp:10\.0\.0\.7\b", "-c {device}"),
     (r"\bmqtt-sub (?![^|]*(?:-C|--idle-timeout))", "mqtt-sub --idle-timeout 200ms "),
 ]
 # Runs for ever; it has done its work by then.
@@ -120,6 +121,8 @@ class Examples(unittest.TestCase):
         run("mqtt-pub", "--broker", "mqtt://127.0.0.1:1", "-t", "t", "--spool", cls.folder / "kept", "--drain-timeout", "0s", stdin=b"1\n2\n")
         uplink = cls.enterClassContext(application_port.Service())
         cls.ports["uplink"] = uplink.address.removeprefix(":")
+        cls.ports["device"] = cls.enterClassContext(devices.Udp(devices.Device())).place
+        (cls.folder / "fw.bin").write_bytes(devices.image())
         records = [{"topic": f"fleet/{number}", "json": {"value": number}, "qos": 1, "retain": True} for number in range(5)]
         records += [{"topic": "flexconnect/bin", "payload_b64": base64.b64encode(message).decode(), "qos": 1, "retain": True}]
         result = run("mqtt-pub", "--broker", brokers["plain"].url, "--from", "envelope",

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+// A firmware update from the file to the confirmation, through the reboot.
+#pragma once
+
+#include <string>
+
+#include "cli/progress.h"
+#include "core/bytes.h"
+#include "smp_session/commands.h"
+#include "smp_session/failure.h"
+#include "smp_session/session.h"
+
+namespace fieldpipe::smp_session {
+
+// Brings the image of `file` to the device, as options.mode says: kUpload ends when it is in its slot, kPermanent marks
+// it for good and resets, kTest marks it for a test, resets, checks that it runs and confirms it. What an interrupted
+// run has done already is found and not done again. The result is an object with `result`: `running` (it was there, or
+// is now, confirmed), `testing` (it runs and waits for a confirmation), `uploaded`, `planned` (dry run); or, negative,
+// `reverted` (the image before runs again). Fails with kRefused where the device refuses, kBadData for a file that is
+// no image, kUnavailable where the device does not come back.
+Outcome<Answered> upgrade(Session& session, Bytes file, const CommandOptions& options, cli::Progress& progress);
+
+// What a file is, as JSON: header, version, flags, TLVs, and whether the hash agrees; negative where it does not.
+Result<Answered> describe_image(Bytes file);
+
+}  // namespace fieldpipe::smp_session
