@@ -85,9 +85,13 @@ Result<void> Batch::run(io::Input& in, io::Output& out) {
   }
 }
 
+bool Batch::can_take() const {
+  const bool held = !items_.empty() && items_.back().procedure;
+  return !starved_ && !held && items_.size() < kMaxItems && session_.under_way() < window_;
+}
+
 Result<void> Batch::take_lines(io::Input& in) {
-  while (!starved_ && items_.size() < kMaxItems && session_.under_way() < window_ &&
-         (items_.empty() || !items_.back().procedure)) {
+  while (can_take()) {
     const auto step = splitter_.next(in.window(), in.at_end());
     if (!step) return tl::make_unexpected(Error(step.error()).in(in.name()));
     if (step->record) {
@@ -218,7 +222,7 @@ Result<void> Batch::advance_queue(io::Output& out) {
 Result<void> Batch::await(io::Input& in, io::Output& out) {
   io::Loop& loop = session_.loop();
   const bool wants_input = starved_ && !in.at_end();
-  if (!starved_ && session_.under_way() < window_ && items_.size() < kMaxItems) return {};
+  if (can_take()) return {};
   // The first turn only looks; before the second one waits, what is ready for the reader goes out.
   for (const bool look : {true, false}) {
     if (!look) {

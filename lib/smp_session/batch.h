@@ -48,6 +48,7 @@ class Batch {
     std::optional<std::string> answer;   // the rest of the line
   };
 
+  [[nodiscard]] bool can_take() const;
   Result<void> take_lines(io::Input& in);
   void take_line(std::string_view line);
   Result<Command> parse(std::string_view line, std::string& id);
