@@ -18,7 +18,6 @@
 #include "io/output.h"
 #include "json/reader.h"
 #include "smp/enumeration.h"
-#include "smp/image_file.h"
 #include "smp/memfault.h"
 #include "smp/os.h"
 #include "smp/settings.h"
@@ -383,7 +382,7 @@ constexpr auto kCommands = std::to_array<Entry>({
      [](Words operands, const CommandOptions& options) -> Result<Command> {
        return with_file(operands[0],
                         [options](Session& session, Bytes file, cli::Progress& progress) -> Outcome<Answered> {
-                          if (auto image = smp::decode_image_file(file); !image) return pass(std::move(image));
+                          if (auto image = read_image(file); !image) return pass(std::move(image));
                           auto result = upload_image(session, file, {options.image, options.newer_only}, progress);
                           if (!result) return pass(std::move(result));
                           return answered(*result);

@@ -70,6 +70,7 @@ Outcome<void> run(const Options& options, cli::Report& report, io::Loop& loop, i
   auto console = open_console(options.console, out, console_file);
   if (!console) return pass(std::move(console));
   settings.transport.console = *std::move(console);
+  if (options.console == "-") settings.before_wait = [&] { return out.flush(loop); };
   Session session(*std::move(target), std::move(settings), loop);
   cli::Progress progress(options.progress, report);
   if (!is_offline) {

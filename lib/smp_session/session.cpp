@@ -192,6 +192,9 @@ Result<std::optional<Reply>> Session::next(std::optional<MonotonicTime> until) {
     if (auto reply = take()) return reply;
     if (until && monotonic_now() >= *until) return std::optional<Reply>();
     if (loop_.stop_signal()) return fail(ErrorCode::kUnavailable, "stopped");
+    if (settings_.before_wait) {
+      if (auto flushed = settings_.before_wait(); !flushed) return fail(std::move(flushed));
+    }
     watch();
     auto wake = deadline();
     if (until) wake = wake ? std::min(*wake, *until) : *until;

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -28,6 +29,7 @@ struct SessionSettings {
   unsigned retries = 2;                                        // of what may be repeated
   std::optional<std::size_t> window;                           // requests under way; nothing: as the device has buffers
   std::optional<std::chrono::nanoseconds> wait;                // for port and device to appear
+  std::function<Result<void>()> before_wait;                   // flushes what a console printed; may be empty
   TransportSettings transport;
 };
 

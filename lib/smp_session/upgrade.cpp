@@ -11,7 +11,6 @@
 #include "core/text.h"
 #include "json/writer.h"
 #include "smp/image.h"
-#include "smp/image_file.h"
 #include "smp_session/upload.h"
 
 namespace fieldpipe::smp_session {
@@ -243,12 +242,17 @@ void append_flags(std::string& out, std::uint32_t flags) {
 
 }  // namespace
 
-Outcome<Answered> upgrade(Session& session, Bytes file, const CommandOptions& options, cli::Progress& progress) {
-  const auto image = smp::decode_image_file(file);
-  if (!image) return tl::make_unexpected(Failure(image.error()));
-  if (image->hash_valid == false) {
+Result<smp::ImageFile> read_image(Bytes file) {
+  auto image = smp::decode_image_file(file);
+  if (image && image->hash_valid == false) {
     return fail(ErrorCode::kBadData, "the content does not have the hash that the image names", "a damaged file");
   }
+  return image;
+}
+
+Outcome<Answered> upgrade(Session& session, Bytes file, const CommandOptions& options, cli::Progress& progress) {
+  auto image = read_image(file);
+  if (!image) return pass(std::move(image));
   return Upgrade(session, file, *image, options, progress).run();
 }
 

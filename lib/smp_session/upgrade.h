@@ -6,6 +6,8 @@
 
 #include "cli/progress.h"
 #include "core/bytes.h"
+#include "core/result.h"
+#include "smp/image_file.h"
 #include "smp_session/commands.h"
 #include "smp_session/failure.h"
 #include "smp_session/session.h"
@@ -19,6 +21,10 @@ namespace fieldpipe::smp_session {
 // `reverted` (the image before runs again). Fails with kRefused where the device refuses, kBadData for a file that is
 // no image, kUnavailable where the device does not come back.
 Outcome<Answered> upgrade(Session& session, Bytes file, const CommandOptions& options, cli::Progress& progress);
+
+// The image in a file. Fails with kBadData where it is none, or does not have the hash that it names: the device would
+// refuse to start it.
+Result<smp::ImageFile> read_image(Bytes file);
 
 // What a file is, as JSON: header, version, flags, TLVs, and whether the hash agrees; negative where it does not.
 Result<Answered> describe_image(Bytes file);

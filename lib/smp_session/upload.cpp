@@ -27,6 +27,9 @@ constexpr milliseconds kMostPartTimeout{2500};
 constexpr milliseconds kLeastPartTimeout{500};
 constexpr int kPartTimeoutAnswers = 8;
 
+// What the first part is cut down to where it gets no answer.
+constexpr std::size_t kLeastPayloadBytes = 128;
+
 // The time limit of parts, from the time that answers take.
 class Pace {
  public:
@@ -122,6 +125,8 @@ class Uploader {
     if (!reply.payload && !reply.payload.error().device &&
         reply.payload.error().error.code == ErrorCode::kUnavailable) {
       window_.lost(reply.ticket);
+      // A device that answers small requests and not this one has less room than it says.
+      if (window_.next() == 0) payload_limit_ = std::max(payload_limit_ / 2, kLeastPayloadBytes);
       return {};
     }
     if (!sent.empty()) pace_.answered(monotonic_now() - sent.mapped());

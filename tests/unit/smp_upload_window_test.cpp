@@ -67,7 +67,7 @@ std::size_t run(std::size_t window_parts, std::uint64_t total, std::uint64_t par
 }
 
 TEST_CASE("without losses each part goes once") {
-  for (const std::size_t parts : {1, 2, 3, 8}) {
+  for (const std::size_t parts : {1U, 2U, 3U, 8U}) {
     CHECK(run(
               parts, 10000, 100, [] { return false; }, Device{10000}) == 100);
     CHECK(run(
@@ -77,7 +77,7 @@ TEST_CASE("without losses each part goes once") {
 
 TEST_CASE("with losses both ways it arrives, and few parts go twice") {
   std::mt19937 random(1);
-  for (const std::size_t parts : {1, 2, 4, 8}) {
+  for (const std::size_t parts : {1U, 2U, 4U, 8U}) {
     for (int round = 0; round < 20; ++round) {
       const std::size_t sent = run(
           parts, 100000, 300, [&] { return random() % 20 == 0; }, Device{100000});
