@@ -34,7 +34,7 @@ void declare(cli::OptionTable& table, Options& options) {
   SessionSettings& session = options.session;
   table.section("Connection");
   table
-      .parsed("connect", "PLACE",
+      .parsed("connect", "ADDRESS",
               "the device: serial:PATH[@BAUD], raw:PATH[@BAUD], udp:HOST[:PORT], tcp:HOST:PORT or ble:NAME",
               [&options](std::string_view text) -> Result<void> {
                 if (auto target = parse_target(text); !target) return fail(std::move(target));

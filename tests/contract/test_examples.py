@@ -18,7 +18,7 @@ from integration import application_port, devices, endpoint, peers
 from tools import BIN, SOURCE, TIMEOUT, TOOLS, environment, run
 
 KEY = "0123456789abcdef0123456789ABCDEF"
-FIRMWARE = b"firmware" * 1000
+FIRMWARE = devices.image()
 # What an example says, and what stands for it here: local brokers for others, the plain one where an example has no
 # certificate, and an end for what has none. The broker of those who name none comes from the environment.
 SUBSTITUTIONS = [
@@ -122,7 +122,7 @@ class Examples(unittest.TestCase):
         uplink = cls.enterClassContext(application_port.Service())
         cls.ports["uplink"] = uplink.address.removeprefix(":")
         cls.ports["device"] = cls.enterClassContext(devices.Udp(devices.Device())).place
-        (cls.folder / "fw.bin").write_bytes(devices.image())
+        (cls.folder / "fw.bin").write_bytes(FIRMWARE)
         records = [{"topic": f"fleet/{number}", "json": {"value": number}, "qos": 1, "retain": True} for number in range(5)]
         records += [{"topic": "flexconnect/bin", "payload_b64": base64.b64encode(message).decode(), "qos": 1, "retain": True}]
         result = run("mqtt-pub", "--broker", brokers["plain"].url, "--from", "envelope",
