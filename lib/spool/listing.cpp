@@ -94,6 +94,9 @@ Result<std::uint64_t> check_folder(const std::string& directory, std::string_vie
   return inspected->damage.size() + s.foreign_segments;
 }
 
+// What an owner keeps behind a NUL, as a project key, is its own.
+std::string_view shown_part(std::string_view lane) { return lane.substr(0, lane.find('\0')); }
+
 }  // namespace
 
 Result<void> list_records(const std::string& directory, const Listing& listing) {
@@ -102,7 +105,7 @@ Result<void> list_records(const std::string& directory, const Listing& listing) 
     const Record& record = found.record;
     if (listing.payloads && found.finished) return;
     lines.number("sequence", record.sequence);
-    lines.text("lane", record.lane);
+    lines.text("lane", shown_part(record.lane));
     lines.time(record.time);
     if (listing.payloads) {
       lines.payload(record.payload);
@@ -122,7 +125,7 @@ Result<void> list_dead_letters(const std::string& directory, const Listing& list
   return inspect_dead_letters(directory, [&](std::string_view lane, Sequence number, const DeadLetter& letter) {
     lines.number("number", number);
     if (letter.sequence != 0) lines.number("sequence", letter.sequence);
-    lines.text("lane", lane);
+    lines.text("lane", shown_part(lane));
     lines.time(letter.time);
     lines.text("reason", letter.reason);
     lines.text("detail", letter.detail);

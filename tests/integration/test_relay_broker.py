@@ -15,9 +15,8 @@ import threading
 import unittest
 from pathlib import Path
 
-import endpoint
-import peers
-from peers import Broker, Running, wait_for
+from integration import endpoint, peers
+from integration.peers import Broker, Running, wait_for
 from tools import BIN, TIMEOUT, environment, run
 
 PROVE = bool(os.environ.get("FIELDPIPE_PROVE"))

@@ -493,23 +493,20 @@ class Delivery(unittest.TestCase):
         devices = [f"D{number}" for number in range(10)]
         records = [(device, bytes([number]) * 2000) for number in range(200) for device in devices]  # 4 MB
         options = ("--spool-max-bytes", "1MiB", "--spool-min-free", "0", "--batch-chunks", "4", "--drain-timeout", "1500ms", "--connections", "4")
-        seconds, largest = [], 0
-        for script in ([{"delay": 0.002}], [{"path": "*/D0", "status": 503}, {"delay": 0.002}]):
-            relay = self.relay()
-            with Endpoint(script) as endpoint:
-                def look(_):
-                    nonlocal largest
-                    largest = max(largest, sum(file.stat().st_size for file in relay.spool.rglob("*") if "dead" not in file.parts and file.is_file()))
+        relay, largest = self.relay(), 0
+        with Endpoint([{"path": "*/D0", "status": 503}, {"delay": 0.002}]) as endpoint:
+            def look(_):
+                nonlocal largest
+                largest = max(largest, sum(file.stat().st_size for file in relay.spool.rglob("*") if "dead" not in file.parts and file.is_file()))
 
-                endpoint.on_request = look
-                run = relay.run(endpoint, records, *options, base="20ms")
-                done = [r for r in run.requests if r.device != "D0"]
-                seconds.append(done[-1].answered - done[0].began)
-                for device in devices[1:]:
-                    self.assertEqual([chunk[0] for chunk in endpoint.chunks(device)], list(range(200)))
+            endpoint.on_request = look
+            run = relay.run(endpoint, records, *options, base="20ms")
+            for device in devices[1:]:
+                self.assertEqual([chunk[0] for chunk in endpoint.chunks(device)], list(range(200)))
         self.assertLessEqual(largest, 1 << 20)
-        # 1.1 on an idle machine; without shares and copying forward it would be ten.
-        self.assertLess(seconds[1], 2 * seconds[0])
+        # How fast the nine are is a row of the benchmark; that the tenth has no more than its turns is what makes them so.
+        failed = sum(request.device == "D0" for request in run.requests)
+        self.assertLess(failed, (len(run.requests) - failed) / 9)
         self.assertEqual(run.status, 75, run.stderr)
         kept, refused = run.metrics["queued_records"] + run.metrics["in_flight_records"], run.metrics['rejected_total{reason="over-share"}']
         self.assertEqual(kept + refused, 200)

@@ -14,9 +14,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-import endpoint
-import peers
-from peers import Running, wait_for
+from integration import endpoint, peers
+from integration.peers import Running, wait_for
 from tools import TIMEOUT, environment, run
 
 KEY = "0123456789abcdef0123456789ABCDEF"
@@ -266,6 +265,17 @@ class Life(Relay):
             server.play([])
             self.relay(server, b"")
             self.assertEqual(server.chunks(), [FIRST] * 3)
+
+    def test_no_key_is_in_what_the_spool_lists(self):
+        with endpoint.Endpoint([{"status": 503, "times": 1}, {"status": 400}]) as server:
+            self.relay(server, FORMS["ndjson"], "--drain-timeout", "0s", status=75)
+            listed = [run("fieldpipe-spool", "list", str(self.spool)).stdout]
+            self.relay(server, FORMS["events"], status=1)
+        for command in (["list", "--dead"], ["export"], ["export", "--dead"], ["check"]):
+            listed.append(run("fieldpipe-spool", *command, str(self.spool)).stdout)
+        self.assertEqual(json.loads(listed[0].splitlines()[0])["lane"], "TESTSERIAL")
+        self.assertEqual(json.loads(listed[1].splitlines()[0])["lane"], "TESTSERIAL")
+        self.assertNotIn(KEY, b"".join(listed).decode())
 
     def test_what_remains_goes_out_with_the_next_run(self):
         with endpoint.Endpoint([{"status": 503}]) as server:
