@@ -245,8 +245,20 @@ Result<Value> decode(Bytes bytes, const Limits& limits) {
   return std::move(prefix->value);
 }
 
+namespace {
+
+// The head of an array or map; with kIndefinite the mark kBreak goes behind its items.
+constexpr char kBreak = '\xFF';
+void append_start(std::string& out, Major major, std::size_t count, Lengths lengths) {
+  constexpr unsigned kIndefinite = 31;
+  if (lengths == Lengths::kDefinite) return append_head(out, major, count);
+  out.push_back(static_cast<char>(static_cast<unsigned>(major) << 5U | kIndefinite));
+}
+
+}  // namespace
+
 // Recursion: values are as deep as those who make them allow, which are the decoders here and our own code.
-void encode(std::string& out, const Value& value) {
+void encode(std::string& out, const Value& value, Lengths lengths) {
   value.visit([&](const auto& held) {
     using T = std::remove_cvref_t<decltype(held)>;
     constexpr unsigned kFalse = 20;
@@ -274,14 +286,16 @@ void encode(std::string& out, const Value& value) {
       append_head(out, Major::kBytes, held.bytes.size());
       out.append(held.bytes);
     } else if constexpr (std::is_same_v<T, Value::Array>) {
-      append_head(out, Major::kArray, held.size());
-      for (const Value& item : held) encode(out, item);
+      append_start(out, Major::kArray, held.size(), lengths);
+      for (const Value& item : held) encode(out, item, lengths);
+      if (lengths == Lengths::kIndefinite) out.push_back(kBreak);
     } else {
-      append_head(out, Major::kMap, held.size());
+      append_start(out, Major::kMap, held.size(), lengths);
       for (const auto& [key, item] : held) {
-        encode(out, key);
-        encode(out, item);
+        encode(out, key, lengths);
+        encode(out, item, lengths);
       }
+      if (lengths == Lengths::kIndefinite) out.push_back(kBreak);
     }
   });
 }

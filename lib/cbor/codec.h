@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "cbor/value.h"
@@ -33,7 +34,10 @@ struct Prefix {
 // Decodes the item at the front of `bytes`, also when its end is missing. Otherwise as decode().
 Result<Prefix> decode_prefix(Bytes bytes, const Limits& limits = {});
 
-// Appends the shortest definite encoding of `value`; floating point in 8 bytes.
-void encode(std::string& out, const Value& value);
+// How maps and arrays tell where they end: by their length in front, or by a mark behind, as Zephyr's devices do.
+enum class Lengths : std::uint8_t { kDefinite, kIndefinite };
+
+// Appends the shortest encoding of `value` with these lengths; floating point in 8 bytes.
+void encode(std::string& out, const Value& value, Lengths lengths = Lengths::kDefinite);
 
 }  // namespace fieldpipe::cbor

@@ -338,6 +338,44 @@ Result<Descriptor> Listener::accept() {
   return Descriptor();
 }
 
+Result<Descriptor> bind_datagrams(Endpoint& endpoint) {
+  std::vector<SocketAddress> addresses = known_addresses(endpoint, SOCK_DGRAM);
+  if (addresses.empty()) {
+    if (const int error = look_up(endpoint.host, endpoint.port, SOCK_DGRAM, AI_PASSIVE, addresses); error != 0) {
+      return fail(ErrorCode::kConfig, fmt::format("{}: {}", printable(endpoint.host), ::gai_strerror(error)));
+    }
+  }
+  SocketAddress address = addresses.front();
+  Descriptor socket(::socket(address.storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket || ::bind(socket.get(), as_sockaddr(address), address.size) != 0) {
+    return fail(errno == EADDRINUSE ? ErrorCode::kUnavailable : ErrorCode::kConfig,
+                fmt::format("{}: {}", print_endpoint(endpoint), reason(errno)));
+  }
+  address.size = sizeof(address.storage);
+  ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address.storage), &address.size);
+  if (const auto* port = port_of(address)) endpoint.port = ntohs(*port);
+  return socket;
+}
+
+Result<std::optional<std::size_t>> receive_datagram(const Descriptor& socket, std::span<char> to, SocketAddress& from) {
+  ssize_t count = 0;
+  do {
+    from.size = sizeof(from.storage);
+    count = ::recvfrom(socket.get(), to.data(), to.size(), MSG_DONTWAIT, reinterpret_cast<sockaddr*>(&from.storage),
+                       &from.size);
+  } while (count < 0 && errno == EINTR);
+  if (count >= 0) return std::optional(static_cast<std::size_t>(count));
+  if (would_block(errno)) return std::optional<std::size_t>();
+  return tl::make_unexpected(broken("receive", errno));
+}
+
+void send_datagram(const Descriptor& socket, std::string_view bytes, const SocketAddress& to) {
+  while (::sendto(socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL, as_sockaddr(to), to.size) <
+             0 &&
+         errno == EINTR) {
+  }
+}
+
 Result<std::size_t> send_some(const Descriptor& socket, std::string_view bytes) {
   ssize_t count = 0;
   do {

@@ -134,6 +134,18 @@ class Listener {
   std::optional<MonotonicTime> resting_until_;
 };
 
+// A socket for datagrams from anybody, on `endpoint`; an empty host is 127.0.0.1, and port 0 lets the system choose
+// one, which is then put into `endpoint`. Fails with kUnavailable when the address is in use, with kConfig when it is
+// not ours to take.
+Result<Descriptor> bind_datagrams(Endpoint& endpoint);
+
+// Receives one datagram into `to` and its sender into `from`, and gives the number of bytes; nothing when none is
+// there. What does not fit is cut off. Fails with kUnavailable.
+Result<std::optional<std::size_t>> receive_datagram(const Descriptor& socket, std::span<char> to, SocketAddress& from);
+
+// Sends one datagram. What the system does not take now is lost, as it may be on the way.
+void send_datagram(const Descriptor& socket, std::string_view bytes, const SocketAddress& to);
+
 // Sends what goes without waiting, and gives the number of bytes; 0 when nothing does. A connection that is broken is
 // kUnavailable.
 Result<std::size_t> send_some(const Descriptor& socket, std::string_view bytes);

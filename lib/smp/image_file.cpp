@@ -12,7 +12,6 @@
 namespace fieldpipe::smp {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x96F3B83D;
 constexpr std::uint16_t kTlvMagic = 0x6907;
 constexpr std::uint16_t kProtectedTlvMagic = 0x6908;
 constexpr std::size_t kTlvHeadBytes = 4;  // of an area and of an entry
@@ -81,9 +80,9 @@ tl::unexpected<Error> refuse(Bytes file) {
   if (file.size() < kImageHeaderBytes) {
     return bad(fmt::format("a file of {} bytes, the header of an image alone has {}", file.size(), kImageHeaderBytes));
   }
-  return bad(
-      fmt::format("no MCUboot image: magic 0x{:08x}, must be 0x{:08x}", load_le<std::uint32_t>(file.data()), kMagic),
-      std::string(kSignHint));
+  return bad(fmt::format("no MCUboot image: magic 0x{:08x}, must be 0x{:08x}", load_le<std::uint32_t>(file.data()),
+                         kImageMagic),
+             std::string(kSignHint));
 }
 
 // One area of TLVs at `at`; gives the offset behind it.
@@ -175,18 +174,22 @@ std::optional<ImageVersion> parse_image_version(std::string_view text) {
                       static_cast<std::uint16_t>(parts[2]), parts[3]};
 }
 
+Result<ImageVersion> decode_image_version(Bytes header) {
+  if (header.size() < kImageHeaderBytes || load_le<std::uint32_t>(header.data()) != kImageMagic) return refuse(header);
+  return ImageVersion{std::to_integer<std::uint8_t>(header[20]), std::to_integer<std::uint8_t>(header[21]),
+                      load_le<std::uint16_t>(&header[22]), load_le<std::uint32_t>(&header[24])};
+}
+
 Result<ImageFile> decode_image_file(Bytes file) {
-  if (file.size() < 4 || load_le<std::uint32_t>(file.data()) != kMagic || file.size() < kImageHeaderBytes) {
-    return refuse(file);
-  }
+  auto version = decode_image_version(file);
+  if (!version) return fail(std::move(version));
   ImageFile image;
+  image.version = *version;
   image.load_address = load_le<std::uint32_t>(&file[4]);
   image.header_bytes = load_le<std::uint16_t>(&file[8]);
   const std::size_t protected_bytes = load_le<std::uint16_t>(&file[10]);
   image.image_bytes = load_le<std::uint32_t>(&file[12]);
   image.flags = load_le<std::uint32_t>(&file[16]);
-  image.version = {std::to_integer<std::uint8_t>(file[20]), std::to_integer<std::uint8_t>(file[21]),
-                   load_le<std::uint16_t>(&file[22]), load_le<std::uint32_t>(&file[24])};
   if (image.header_bytes < kImageHeaderBytes) {
     return bad(fmt::format("a header of {} bytes, must be at least {}", image.header_bytes, kImageHeaderBytes));
   }

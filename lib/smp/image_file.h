@@ -17,8 +17,9 @@
 
 namespace fieldpipe::smp {
 
-// The header without what is behind it.
+// The header without what is behind it, and how it begins, in little endian.
 inline constexpr std::size_t kImageHeaderBytes = 32;
+inline constexpr std::uint32_t kImageMagic = 0x96F3B83D;
 
 struct ImageVersion {
   std::uint8_t major = 0;
@@ -68,6 +69,9 @@ struct ImageFile {
 // that can be told: ELF, Intel HEX, a zip archive, a binary without header, a truncated file. A hash that does not
 // agree is no failure here; see ImageFile::hash_valid.
 Result<ImageFile> decode_image_file(Bytes file);
+
+// The version in the header of an image, of which no more need be there. Fails with kBadData for what begins otherwise.
+Result<ImageVersion> decode_image_version(Bytes header);
 
 // Name of a flag by its bit, and of a TLV by its type: `rom-fixed`, `sha256`; nothing where there is none.
 std::optional<std::string_view> image_flag_name(std::uint32_t bit);

@@ -82,9 +82,9 @@ Result<std::optional<DeviceError>> find_error(const cbor::Value& payload, Group 
 // Bytes of data that fit into a map which has `empty_bytes` with none, within `limit_bytes`.
 std::size_t data_room(std::size_t empty_bytes, std::size_t limit_bytes);
 
-// Appends the payload of a message.
+// Appends the payload of a message. Clients give lengths, devices do not (see cbor::Lengths).
 template <Message T>
-void encode(std::string& out, const T& message);
+void encode(std::string& out, const T& message, cbor::Lengths lengths = cbor::Lengths::kDefinite);
 
 // The message in a payload. Fails with kBadData and names the key.
 template <Message T>
@@ -317,8 +317,8 @@ struct Printer {
 }  // namespace message
 
 template <Message T>
-void encode(std::string& out, const T& message) {
-  cbor::encode(out, message::Writer::value_of(message));
+void encode(std::string& out, const T& message, cbor::Lengths lengths) {
+  cbor::encode(out, message::Writer::value_of(message), lengths);
 }
 
 template <Message T>
