@@ -33,7 +33,7 @@ CLIENTS = {
     "mqtt-sub": ["-h", "127.0.0.1", "-p", "{}", "-t", "t"],
 }
 # Tools whose streams and signals have tests of their own in tests/integration.
-OTHERS = ["fieldpipe-spool", "mflt-ota", "mflt-relay", "uplink-send", "uplink-serve"]
+OTHERS = ["fieldpipe-spool", "mflt-ota", "mflt-relay", "smp-sim", "uplink-send", "uplink-serve"]
 # Of these, the ones that do not talk to a network.
 LOCAL = ["fieldpipe-spool"]
 # Tools whose --config names a file with keys that are not their options.

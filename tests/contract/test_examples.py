@@ -29,6 +29,9 @@ SUBSTITUTIONS = [
     (r"/var/spool/car\b", "car-spool"),
     (r":505\d\b", ":{uplink}"),
     (r"\buplink-send (?=[^|]*--exec )", "briefly uplink-send "),
+    (r"^smp-sim ", "briefly smp-sim "),
+    (r"127\.0\.0\.1:1337\b", "127.0.0.1:{smp}"),
+    (r"/tmp/ttySIM\b", "ttySIM"),
     (r"while sleep 10; do", "for i in 1 2; do"),
     (r"-c udp:10\.0\.0\.7\b", "-c {device}"),
     (r"\bmqtt-sub (?![^|]*(?:-C|--idle-timeout))", "mqtt-sub --idle-timeout 200ms "),
@@ -120,6 +123,7 @@ class Examples(unittest.TestCase):
         # Of a pipeline that could not deliver, and whose broker refused nothing.
         run("mqtt-pub", "--broker", "mqtt://127.0.0.1:1", "-t", "t", "--spool", cls.folder / "kept", "--drain-timeout", "0s", stdin=b"1\n2\n")
         uplink = cls.enterClassContext(application_port.Service())
+        cls.ports["smp"] = peers.free_port()
         cls.ports["uplink"] = uplink.address.removeprefix(":")
         cls.ports["device"] = cls.enterClassContext(devices.Udp(devices.Device())).place
         (cls.folder / "fw.bin").write_bytes(FIRMWARE)
