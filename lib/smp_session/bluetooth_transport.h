@@ -34,4 +34,10 @@ class BluetoothTransport : public Transport {
   smp::PacketAssembler assembler_;
 };
 
+// Listens until `until` or a stop signal, and appends an NDJSON object for each device that is heard: `kind`, `connect`
+// as
+// --connect takes it, `name`, `rssi` in dBm, `smp` where it advertises the service, `paired`. Fails as bluez::scan
+// does.
+Result<void> scan_bluetooth(std::string& out, const std::string& adapter, MonotonicTime until, io::Loop& loop);
+
 }  // namespace fieldpipe::smp_session

@@ -44,7 +44,7 @@ void declare(cli::OptionTable& table, Options& options) {
       .letter('c');
   table.duration("timeout", session.timeout, "time limit for an answer, of each attempt");
   table.duration("connect-timeout", session.transport.connect_timeout, "time limit for a connection");
-  table.duration("wait", session.wait, "wait this long for port and device to appear");
+  table.duration("wait", session.wait, "wait this long for port and device to appear; scan: listen so long");
   table.integer("retries", "COUNT", session.retries, 0U, 100U, "repeats of what may be repeated, as reads may");
   table.choice("smp-version", "VERSION", session.version, {{"2", smp::Version::k2}, {"1", smp::Version::k1}},
                "version of the protocol; 1 for stacks that choke on 2");
@@ -60,6 +60,14 @@ void declare(cli::OptionTable& table, Options& options) {
       .text("console", "FILE", options.console,
             "append what a console prints besides frames to this file, - for stdout")
       .completes(cli::Completes::kFiles);
+  table.section("Bluetooth");
+  table.text("adapter", "NAME", session.transport.adapter, "the adapter, as hci0").default_text("the first that is on");
+  table.flag("pair", session.transport.pair, "pair first, and not only where the device asks for it");
+  table
+      .text("passkey-file", "FILE", session.transport.passkey_file,
+            "file with the passkey that the device shows, read when it is asked for")
+      .completes(cli::Completes::kFiles);
+  table.flag("forget", session.transport.forget, "drop the bond and the services that are remembered first");
   declare(table, options.command);
   table.section("Output");
   table.flag("json-errors", options.json_errors, "print failures as JSON on stdout, too");

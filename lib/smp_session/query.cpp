@@ -19,6 +19,9 @@
 namespace fieldpipe::smp_session {
 namespace {
 
+// Devices advertise every second or so; those that save power take longer.
+constexpr std::chrono::seconds kListen{4};
+
 // Where the text of a console goes: a file that grows as it comes, or the results' own output.
 Result<std::function<void(std::string_view)>> open_console(const std::string& path, io::Output& out,
                                                            io::Descriptor& file) {
@@ -47,8 +50,7 @@ void print_failure(const Failure& failure, bool as_json, io::Output& out, cli::R
 Outcome<void> run(const Options& options, cli::Report& report, io::Loop& loop, io::Output& out) {
   const bool is_batch = options.words.size() == 1 && options.words[0] == "-";
   if (options.words.size() == 1 && options.words[0] == "scan") {
-    auto found = scan(out.buffer());
-    if (!found) return pass(std::move(found));
+    scan(out.buffer(), options.session.transport.adapter, options.session.wait.value_or(kListen), loop, report);
     return {};
   }
   Command command;

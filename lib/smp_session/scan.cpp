@@ -11,6 +11,10 @@
 #include "core/text.h"
 #include "json/writer.h"
 
+#ifdef FIELDPIPE_BLUETOOTH
+#include "smp_session/bluetooth_transport.h"
+#endif
+
 namespace fieldpipe::smp_session {
 namespace {
 
@@ -40,7 +44,7 @@ bool is_present(const fs::path& entry) {
 
 }  // namespace
 
-Result<void> scan(std::string& out, const std::string& root) {
+Result<void> scan_serial(std::string& out, const std::string& root) {
   std::error_code ignored;
   std::map<std::string, std::string> lasting;  // device name -> path below by-id
   for (const auto& link : fs::directory_iterator(root + "/dev/serial/by-id", ignored)) {
@@ -72,6 +76,16 @@ Result<void> scan(std::string& out, const std::string& root) {
     out += "}\n";
   }
   return {};
+}
+
+void scan(std::string& out, const std::string& adapter, std::chrono::nanoseconds listen, io::Loop& loop,
+          cli::Report& report) {
+  if (auto found = scan_serial(out); !found) report.fail(found.error());
+#ifdef FIELDPIPE_BLUETOOTH
+  if (auto heard = scan_bluetooth(out, adapter, monotonic_now() + listen, loop); !heard) {
+    report.say("Bluetooth: " + heard.error().what);
+  }
+#endif
 }
 
 }  // namespace fieldpipe::smp_session

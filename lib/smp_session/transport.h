@@ -5,7 +5,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -31,7 +30,7 @@ struct TransportSettings {
   std::string adapter;                                 // of Bluetooth, as hci0; empty: the first that is on
   bool pair = false;                                   // before anything else, not only when the device asks
   bool forget = false;                                 // the bond and the services that BlueZ remembers
-  std::function<Result<std::uint32_t>()> passkey;      // that the device shows; without it: Just Works
+  std::string passkey_file;  // with the digits that the device shows, read when it asks; empty: Just Works
 };
 
 class Transport {

@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A file system with what scan() looks at.
+// A file system with what scan_serial() looks at.
 struct Root {
   fs::path path = [] {
     std::string name = fs::temp_directory_path() / "fieldpipe-scan-XXXXXX";
@@ -45,7 +45,7 @@ TEST_CASE("serial ports with what is known of their adapters") {
   fs::create_directories(root.path / "dev/serial/by-id");
   fs::create_symlink("../../ttyACM0", root.path / "dev/serial/by-id/usb-ZEPHYR-if00");
   std::string out;
-  REQUIRE(scan(out, root.path));
+  REQUIRE(scan_serial(out, root.path));
   CHECK(out == R"({"kind":"serial","connect":"serial:/dev/serial/by-id/usb-ZEPHYR-if00","path":"/dev/ttyACM0",)"
                R"("manufacturer":"ZEPHYR","product":"CDC \"ACM\"","usb":"2fe3:2fe3"})"
                "\n"
@@ -56,7 +56,7 @@ TEST_CASE("serial ports with what is known of their adapters") {
 TEST_CASE("a machine without ports") {
   const Root root;
   std::string out;
-  REQUIRE(scan(out, root.path));
+  REQUIRE(scan_serial(out, root.path));
   CHECK(out.empty());
 }
 
