@@ -76,8 +76,12 @@ class Upgrade {
   Outcome<Answered> run() {
     auto seen = view();
     if (!seen) return pass(std::move(seen));
-    if (seen->active) report_.before = seen->active->version;
-    if (runs(*seen)) return settle(*seen);
+    if (seen->active) {
+      // As the file says it, where it is such a version.
+      const auto version = smp::parse_image_version(seen->active->version);
+      report_.before = version ? smp::print(*version) : seen->active->version;
+    }
+    if (runs(*seen)) return settle(*seen, "already-running");
     if (seen->active && seen->flags && !seen->active->confirmed) {
       return fail(ErrorCode::kRefused,
                   fmt::format("the device runs {} for a test, and takes no other image meanwhile",
@@ -98,7 +102,7 @@ class Upgrade {
     auto after = reboot();
     if (!after) return pass(std::move(after));
     if (!runs(*after)) return finish("reverted", "the image did not start, or was not confirmed; the one before runs");
-    return settle(*after);
+    return settle(*after, "running");
   }
 
  private:
@@ -201,9 +205,9 @@ class Upgrade {
     }
   }
 
-  // Our image runs.
-  Outcome<Answered> settle(const View& view) {
-    if (view.ours->confirmed || !view.flags) return finish("running");
+  // Our image runs; `settled` is the result where nothing is left to do.
+  Outcome<Answered> settle(const View& view, std::string settled) {
+    if (view.ours->confirmed || !view.flags) return finish(std::move(settled));
     if (options_.no_confirm || options_.mode == UpgradeMode::kUpload) return finish("testing");
     if (options_.dry_run) {
       report_.steps = {"confirm"};

@@ -357,7 +357,7 @@ class Updates(Files):
                 self.assertEqual(device.resets, 1)
                 # Once more: nothing is left to do.
                 again = self.upgrade(server.place)
-                self.assertEqual((again["result"], device.resets), ("running", 1))
+                self.assertEqual((again["result"], device.resets), ("already-running", 1))
                 self.assertNotIn("upload", again)
 
     def test_modes(self):
