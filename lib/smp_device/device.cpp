@@ -177,8 +177,7 @@ void Device::receive(Bytes buffer, MonotonicTime now, std::vector<std::string>& 
                   : header->version != reply.version ? refuse(kTooNew)
                   : state_ == State::kRecovery       ? serve_recovery(*header, buffer.first(header->length))
                                                      : serve(*header, buffer.first(header->length));
-    const std::size_t room = profile_.buffer_bytes - smp::kHeaderBytes;
-    if (state_ == State::kFirmware && served && served->size() > room) {
+    if (served && served->size() > buffer_bytes() - smp::kHeaderBytes) {
       // Lists of the enumeration group were seen to be called corrupt, because their encoder fails.
       served = refuse(header->group == Group::kEnum ? kCorrupt : smp::kMessageSize);
     }
@@ -239,6 +238,10 @@ void Device::advance(MonotonicTime now) {
 std::optional<MonotonicTime> Device::deadline() const {
   if (!runs()) return started_;
   return resets_;
+}
+
+std::uint32_t Device::buffer_bytes() const {
+  return state_ == State::kRecovery ? kRecoveryBufferBytes : profile_.buffer_bytes;
 }
 
 void Device::restart(MonotonicTime now) {

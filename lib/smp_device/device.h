@@ -62,6 +62,9 @@ class Device {
   // Whether it can be spoken to.
   [[nodiscard]] bool runs() const { return state_ != State::kStarting; }
 
+  // What a buffer holds: the boot loader has others than the firmware.
+  [[nodiscard]] std::uint32_t buffer_bytes() const;
+
   // Starts since it was made.
   [[nodiscard]] std::uint64_t starts() const { return starts_; }
 

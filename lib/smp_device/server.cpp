@@ -25,7 +25,6 @@ void keep_earliest(std::optional<MonotonicTime>& earliest, std::optional<Monoton
 Server::Server(Profile profile, const ServerSettings& settings, std::unique_ptr<Link> link, io::Output& out,
                cli::Report& report)
     : boot_time_(profile.boot_time),
-      packet_limit_(link->packet_limit(profile.buffer_bytes)),
       // Each buffer is for requests and answers alike, and one is needed for the answer.
       places_(std::max<std::size_t>(profile.buffers, 2) - 1),
       settings_(settings),
@@ -87,7 +86,8 @@ Result<void> Server::take_requests(MonotonicTime now) {
 
 void Server::serve(Parcel request, MonotonicTime now) {
   while (!waiting_.empty() && waiting_.front() <= now) waiting_.pop_front();
-  if (cut_until_ || !device_.runs() || request.bytes.size() > packet_limit_ || waiting_.size() >= places_) return;
+  if (cut_until_ || !device_.runs() || waiting_.size() >= places_) return;
+  if (request.bytes.size() > link_->packet_limit(device_.buffer_bytes())) return;
   trace("request", request.bytes);
   ++count_;
   if (settings_.restart_after == count_) return device_.restart(now);

@@ -46,7 +46,6 @@ class Server {
   [[nodiscard]] std::optional<MonotonicTime> deadline() const;
 
   std::chrono::nanoseconds boot_time_;
-  std::size_t packet_limit_;
   std::size_t places_;  // for requests that wait
   ServerSettings settings_;
   std::unique_ptr<Link> link_;
