@@ -51,7 +51,7 @@ void append_result(std::string& out, const ota::Latest& latest, const std::strin
 }
 
 Result<void> look_up_and_fetch(const ota::Options& options, cli::Report& report, io::Loop& loop) {
-  if (auto checked = http::check_url(options.api, options.http.insecure_http); !checked) {
+  if (auto checked = http::check_base_url(options.api, options.http.insecure_http); !checked) {
     return tl::make_unexpected(std::move(checked).error().in("--api"));
   }
   auto out = io::Output::standard(false);

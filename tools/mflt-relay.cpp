@@ -24,7 +24,7 @@ constexpr cli::Tool kTool{
 };
 
 Result<void> relay_chunks(relay::Options options, cli::Report& report, io::Loop& loop) {
-  if (auto checked = http::check_url(options.upload.endpoint, options.http.insecure_http); !checked) {
+  if (auto checked = http::check_base_url(options.upload.endpoint, options.http.insecure_http); !checked) {
     return tl::make_unexpected(std::move(checked).error().in("--endpoint"));
   }
   auto keys = relay::keys(options);

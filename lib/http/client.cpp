@@ -172,6 +172,12 @@ Result<void> check_url(std::string_view url, bool insecure_http) {
               "https://, or --insecure-http");
 }
 
+Result<void> check_base_url(std::string_view url, bool insecure_http) {
+  if (auto checked = check_url(url, insecure_http); !checked) return checked;
+  if (url.find_first_of("?#") == std::string_view::npos) return {};
+  return fail(ErrorCode::kUsage, fmt::format("'{}' has more than a path: a query or a fragment", printable(url)));
+}
+
 struct Client::State {
   // One easy handle, used for one request after the other.
   struct Slot {

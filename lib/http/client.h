@@ -95,6 +95,10 @@ struct Request {
 // repeats no password.
 Result<void> check_url(std::string_view url, bool insecure_http = false);
 
+// The same for the front part of URLs: a path that is put behind it must become part of the path, so a query or a
+// fragment is refused, too.
+Result<void> check_base_url(std::string_view url, bool insecure_http = false);
+
 // A turn of the owner's loop is
 //
 //   client.watch(loop);  loop.wait(client.deadline());

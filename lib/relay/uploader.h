@@ -24,7 +24,7 @@
 namespace fieldpipe::relay {
 
 struct UploadSettings {
-  std::string endpoint{memfault::kChunkEndpoint};  // of lanes that name none; http::check_url() takes it
+  std::string endpoint{memfault::kChunkEndpoint};  // of lanes that name none; http::check_base_url() takes it
   // The project key of a device whose lane names none; empty where none is configured, and its chunks wait.
   std::function<std::string(std::string_view device)> project_key;
   Limits limits;                      // connections of the HTTP client beyond `requests` are used while others are slow

@@ -72,6 +72,14 @@ void run(io::Loop& loop, Client& client, Server& server, Condition condition) {
 
 }  // namespace
 
+TEST_CASE("a path is put behind a URL that has nothing behind its own") {
+  CHECK(check_base_url("https://a/base/").has_value());
+  for (const std::string url : {"https://a/?q=1", "https://a?", "https://a/#part"}) {
+    CHECK(check_base_url(url).error().what == "'" + url + "' has more than a path: a query or a fragment");
+  }
+  CHECK_FALSE(check_base_url("http://example.com/").has_value());
+}
+
 TEST_CASE("https goes anywhere, http to this machine only") {
   for (const char* url : {"https://chunks.memfault.com", "https://localhost:8443/api", "https://[::1]/",
                           "HTTPS://a/?q=@", "http://localhost", "http://LOCALHOST:80/x", "http://127.0.0.1/",
