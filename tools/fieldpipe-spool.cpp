@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // fieldpipe-spool: what is in a spool, whether it is sound, and what becomes of its dead letters.
+#include <limits>
 #include <map>
 #include <string>
 #include <string_view>
@@ -65,7 +66,10 @@ Result<void> handle_letters(const Options& options, const std::string& command, 
   }
   spool::Options settings;
   settings.directory = directory;
-  settings.max_bytes = std::uint64_t{1} << 50U;  // the owner's own limit is not known here
+  // The owner's own limits are not known here.
+  settings.max_bytes = std::uint64_t{1} << 50U;
+  settings.max_record_bytes = spool::kMaxPayloadBytes;
+  settings.max_lanes = std::numeric_limits<std::size_t>::max();
   auto spool = spool::Spool::open(std::move(settings));
   if (!spool) return fail(std::move(spool));
   auto letters = spool::DeadLetters::open(*spool);

@@ -64,8 +64,10 @@ void Door::check(const Incoming& from, Record& record) const {
   const bool configured = known && settings_.has_key(device);
   const std::string_view key = configured ? std::string_view() : from.project_key.value_or(std::string_view());
   const bool keyed = configured || memfault::check_project_key(key).has_value();
-  // A record that was refused for the want of a key can be queued again once there is one.
+  // A chunk that was refused for the want of a key can be queued again once there is one.
   if (known) record.lane = lane({device, {}, keyed ? key : std::string_view()});
+  record.is_chunk =
+      known && from.refusal.empty() && record.size_bytes > 0 && record.size_bytes <= settings_.max_chunk_bytes;
   record.detail = from.detail;
   if (!from.refusal.empty()) {
     record.reason = from.refusal;
@@ -155,8 +157,8 @@ Result<void> Door::settle(std::uint64_t accepted) {
 }
 
 Result<void> Door::bury(const Record& record) {
-  return dead_letters_.add(record.lane,
-                           {0, record.time, record.reason, record.detail, record.size_bytes, record.chunk});
+  return dead_letters_.add(
+      record.lane, {0, record.time, record.reason, record.detail, record.size_bytes, record.chunk, record.is_chunk});
 }
 
 void Door::answer(const Record& record) {

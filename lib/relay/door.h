@@ -96,7 +96,8 @@ class Door {
     std::uint64_t number = 0;  // of the input, from 1
     std::string lane;
     std::string chunk;
-    std::string reason;  // empty: it is wanted
+    bool is_chunk = false;  // one that can be sent, whatever else there is against it
+    std::string reason;     // empty: it is wanted
     std::string detail;
     std::uint64_t size_bytes = 0;
     WallTime time;

@@ -39,11 +39,10 @@ Result<std::size_t> RecordFeed::feed(Bytes window, bool at_end, Door& door) {
     if (step->record != nullptr) {
       const memfault::ChunkRecord& record = *step->record;
       Incoming incoming;
-      if (names_devices(reader_.form()) && !record.refused()) {
-        incoming.device = record.device;
+      incoming.anonymous = !names_devices(reader_.form());
+      if (!incoming.anonymous) {
+        incoming.device = record.device;  // none where it is refused: that of somebody else would be wrong
         if (!record.project_key.empty()) incoming.project_key = record.project_key;
-      } else {
-        incoming.anonymous = !names_devices(reader_.form());
       }
       incoming.chunk = record.refused() ? record.raw : as_text(record.chunk);
       incoming.refusal = record.reason;

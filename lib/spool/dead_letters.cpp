@@ -14,7 +14,7 @@
 namespace fieldpipe::spool {
 namespace {
 
-constexpr std::size_t kHeaderBytes = 28;
+constexpr std::size_t kHeaderBytes = 29;
 constexpr std::size_t kMaxTextBytes = std::numeric_limits<std::uint16_t>::max();
 constexpr std::uint64_t kLargestSegmentBytes = std::uint64_t{1} << 20U;
 constexpr std::uint64_t kProgressBytes = std::uint64_t{32} << 10U;
@@ -37,6 +37,7 @@ void append_dead_letter(std::string& out, const DeadLetter& letter) {
   store_le(letter.payload_bytes, header.data() + 16);
   store_le(static_cast<std::uint16_t>(reason.size()), header.data() + 24);
   store_le(static_cast<std::uint16_t>(detail.size()), header.data() + 26);
+  header[28] = std::byte{letter.can_requeue};
   out.append(as_text(header)).append(reason).append(detail).append(letter.payload);
 }
 
@@ -52,7 +53,8 @@ std::optional<DeadLetter> decode_dead_letter(Bytes bytes) {
                     std::string(rest.substr(0, reason)),
                     std::string(rest.substr(reason, detail)),
                     load_le<std::uint64_t>(at + 16),
-                    std::string(rest.substr(reason + detail))};
+                    std::string(rest.substr(reason + detail)),
+                    at[28] != std::byte{0}};
 }
 
 Result<DeadLetters> DeadLetters::open(Spool& spool, std::uint64_t max_bytes) {
@@ -149,6 +151,10 @@ Result<bool> DeadLetters::requeue(std::string_view lane, Sequence number, Spool&
   if ((*letter)->payload_bytes != (*letter)->payload.size()) {
     return fail(ErrorCode::kBadData, fmt::format("dead letter {}: {} of {} bytes were kept", number,
                                                  (*letter)->payload.size(), (*letter)->payload_bytes));
+  }
+  if (!(*letter)->can_requeue) {
+    return fail(ErrorCode::kBadData, fmt::format("dead letter {}: what was refused ({}) is no record", number,
+                                                 printable((*letter)->reason)));
   }
   if (auto appended = spool.append(lane, as_bytes((*letter)->payload), (*letter)->time); !appended) {
     return fail(std::move(appended));

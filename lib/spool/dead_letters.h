@@ -22,10 +22,11 @@ struct DeadLetter {
   std::string detail;               // what else is known, as the start of an answer; nothing secret
   std::uint64_t payload_bytes = 0;  // of the record; more than `payload` has where only its start was kept
   std::string payload;
+  bool can_requeue = true;  // false: what is kept is no record, but what was refused in place of one
 };
 
-// Appends `letter` as a payload: sequence:8 time:8 payload length:8 reason length:2 detail length:2, little-endian,
-// then reason, detail and what is kept of the payload. Reason and detail are cut to 65535 bytes.
+// Appends `letter` as a payload: sequence:8 time:8 payload length:8 reason length:2 detail length:2 can_requeue:1,
+// little-endian, then reason, detail and what is kept of the payload. Reason and detail are cut to 65535 bytes.
 void append_dead_letter(std::string& out, const DeadLetter& letter);
 
 // Nothing for bytes that are not one.
@@ -58,8 +59,8 @@ class DeadLetters {
   Result<bool> remove(std::string_view lane, Sequence number, Spool& spool);
 
   // Appends the payload of a letter to `spool` again, behind all others of the lane and with a sequence of its own, and
-  // removes it once that is accepted. Whether there was one; one of which only the start was kept is refused
-  // (kBadData).
+  // removes it once that is accepted. Whether there was one; one of which only the start was kept, or that
+  // is no record, is refused (kBadData).
   Result<bool> requeue(std::string_view lane, Sequence number, Spool& spool);
 
   // Letters kept now, and given up for want of room since the store was made.

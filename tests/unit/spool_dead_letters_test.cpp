@@ -62,6 +62,7 @@ TEST_CASE("a letter comes back as it was, and a cut one is none") {
   CHECK(back->detail == "HTTP 400");
   CHECK(back->payload == "payload");
   CHECK(back->payload_bytes == 7);
+  CHECK(back->can_requeue);
   for (std::size_t size = 0; size < bytes.size(); ++size) {
     const auto cut = decode_dead_letter(as_bytes(bytes).first(size));
     CHECK(cut.has_value() == (size >= bytes.size() - 7));  // that the payload is short tells payload_bytes
@@ -118,6 +119,27 @@ TEST_CASE("a letter with the start of its payload only is not queued again") {
   const auto requeued = dead->requeue("a", 1, *spool);
   REQUIRE_FALSE(requeued);
   CHECK(requeued.error().what == "dead letter 1: 5 of 2000000 bytes were kept");
+  CHECK(dead->kept() == 1);
+}
+
+TEST_CASE("a letter that is no record is not queued again") {
+  const Folder folder;
+  Options options;
+  options.directory = folder.path;
+  options.min_free_bytes = 0;
+  auto spool = Spool::open(options);
+  REQUIRE(spool);
+  auto dead = DeadLetters::open(*spool);
+  REQUIRE(dead);
+  DeadLetter line = letter("zz");
+  line.sequence = 0;
+  line.reason = "bad-record";
+  line.can_requeue = false;
+  REQUIRE(dead->add("a", line));
+  const auto requeued = dead->requeue("a", 1, *spool);
+  REQUIRE_FALSE(requeued);
+  CHECK(requeued.error().what == "dead letter 1: what was refused (bad-record) is no record");
+  CHECK(spool->statistics().accepted == 0);
   CHECK(dead->kept() == 1);
 }
 
