@@ -121,10 +121,7 @@ void Relay::take_in(io::Loop& loop) {
       error = std::move(committed).error().in("spool");
     }
     next_commit_ = monotonic_now() + kBetweenCommits;
-    if (to_.door.blocked() != std::exchange(told_blocked_, to_.door.blocked())) {
-      to_.report.warn(told_blocked_ ? "the spool is full: nothing more is taken in until something was delivered"
-                                    : "the spool has room again");
-    }
+    tell_blocked();
   }
   if (!to_.door.pending()) to_.source.acknowledge();
   if (to_.source.ended() && !drain_ends_) drain_ends_ = monotonic_now() + settings_.drain_timeout;
@@ -132,6 +129,22 @@ void Relay::take_in(io::Loop& loop) {
   const bool waits = to_.door.pending() && !loop.stop_signal() && !(drain_ends_ && monotonic_now() >= *drain_ends_);
   const bool over = to_.source.ended() || (loop.stop_signal() && to_.door.blocked());
   if (error || (over && !waits)) end_input(loop, std::move(error));
+}
+
+// A spool that is drained as fast as it fills is full at every moment and has room at every other.
+void Relay::tell_blocked() {
+  const bool blocked = to_.door.blocked();
+  if (blocked == std::exchange(was_blocked_, blocked)) return;
+  if (blocked) {
+    told_blocked_ = blocked_notice_.due(monotonic_now());
+    if (told_blocked_) {
+      to_.report.warn(
+          fmt::format("the spool is full: nothing more is taken in until something was delivered ({} of these)",
+                      blocked_notice_.count()));
+    }
+  } else if (told_blocked_) {
+    to_.report.warn("the spool has room again");
+  }
 }
 
 // Nothing more is taken in.

@@ -14,6 +14,7 @@
 #include "io/output.h"
 #include "io/service_manager.h"
 #include "relay/door.h"
+#include "relay/notice.h"
 #include "relay/source.h"
 #include "relay/uploader.h"
 #include "spool/dead_letters.h"
@@ -54,7 +55,7 @@ class Relay {
   Result<void> turn(io::Loop& loop);
   [[nodiscard]] MonotonicTime wake() const;
   void take_in(io::Loop& loop);
-  void commit();
+  void tell_blocked();
   void end_input(io::Loop& loop, std::optional<Error> error);
   void answer_signals(io::Loop& loop);
   void tell();
@@ -73,7 +74,9 @@ class Relay {
   std::optional<MonotonicTime> drain_ends_;  // once the input has ended
   std::uint64_t given_up_before_;            // dropped and damaged records of earlier runs
   MonotonicTime next_commit_{};              // while the door is blocked
+  bool was_blocked_ = false;
   bool told_blocked_ = false;
+  Notice blocked_notice_;
   MonotonicTime next_metrics_{};
   MonotonicTime next_status_{};
   std::uint64_t metrics_failures_ = 0;

@@ -19,6 +19,7 @@
 #include "memfault/identity.h"
 #include "memfault/retry_after.h"
 #include "relay/lane.h"
+#include "relay/notice.h"
 #include "relay/pauses.h"
 
 namespace fieldpipe::relay {
@@ -30,7 +31,6 @@ using std::chrono::seconds;
 
 constexpr std::size_t kShownBytes = 256;  // of an answer's text
 constexpr seconds kBetweenSyncs{1};       // of what is finished, and of the file of pauses
-constexpr seconds kBetweenNotices{60};    // of one kind
 constexpr seconds kBetweenHints{30};
 constexpr seconds kSlow{1};  // a request that others shall not wait for
 // Reads that fail in a row before the record is given up. The disk may have had a bad moment.
@@ -51,12 +51,6 @@ struct Flight {
   unsigned attempt = 0;
   std::string body;       // of the request
   std::size_t bytes = 0;  // of chunks
-};
-
-// Something that is said at once, and then at most once a minute with how often it was meanwhile.
-struct Notice {
-  MonotonicTime said = MonotonicTime::min();
-  std::uint64_t since = 0;  // the start
 };
 
 }  // namespace
@@ -156,13 +150,6 @@ Outcome outcome_of(const http::Answer& answer) {
   return outcome;
 }
 
-bool due(Notice& notice, MonotonicTime now) {
-  ++notice.since;
-  if (notice.said != MonotonicTime::min() && now - notice.said < kBetweenNotices) return false;
-  notice.said = now;
-  return true;
-}
-
 std::string describe(const http::Answer& answer) {
   return answer.complete_header ? fmt::format("status {}", answer.status) : answer.error;
 }
@@ -202,16 +189,16 @@ void Uploader::State::fill(const std::string& name, MonotonicTime now) {
   const auto parts = parse_lane(name);
   // What is in the folder may be from anyone, and this ends up in a URL.
   if (!parts || !memfault::check_device(parts->device)) {
-    if (due(local_failures, now)) {
+    if (local_failures.due(now)) {
       report.warn(fmt::format("{}: a lane that is not of this program: its records stay", spool.directory()));
     }
     return;
   }
   const std::string key = key_of(*parts);
   if (!memfault::check_project_key(key)) {
-    if (due(without_key, now)) {
+    if (without_key.due(now)) {
       report.warn(fmt::format("{}: no project key for this device: its chunks wait ({} of these)", parts->device,
-                              without_key.since));
+                              without_key.count()));
     }
     return;
   }
@@ -253,7 +240,7 @@ std::vector<spool::Message> Uploader::State::read(Schedule::Lane& lane, Monotoni
     schedule.forget(lane);
     return {};
   }
-  if (due(local_failures, now)) report.warn(fmt::format("{}: {}", spool.directory(), messages.error().what));
+  if (local_failures.due(now)) report.warn(fmt::format("{}: {}", spool.directory(), messages.error().what));
   if (++read_failures[lane.name] >= kMostReadFailures) {
     for (const spool::LaneSummary& summary : spool.lanes()) {
       if (summary.lane != lane.name) continue;
@@ -303,7 +290,7 @@ void Uploader::State::start(Schedule::Lane& lane, MonotonicTime now) {
   request.body = as_bytes(flight->body);
   const auto slot = client.start(request);
   if (!slot) {
-    if (due(local_failures, now)) report.warn(fmt::format("{}: {}", printable(url), slot.error().what));
+    if (local_failures.due(now)) report.warn(fmt::format("{}: {}", printable(url), slot.error().what));
     spool.rewind(lane.name);
     schedule.hold(lane, now);
     return;
@@ -390,7 +377,7 @@ void Uploader::State::set_aside(const http::Answer& answer, const Flight& flight
   letter.payload_bytes = flight.body.size();
   letter.payload = flight.body;
   if (const auto taken = dead_letters.take(lane.name, letter, spool); !taken) {
-    if (due(local_failures, now)) report.warn(fmt::format("{}/dead: {}", spool.directory(), taken.error().what));
+    if (local_failures.due(now)) report.warn(fmt::format("{}/dead: {}", spool.directory(), taken.error().what));
     spool.rewind(lane.name);
     schedule.hold(*flight.lane, now);
     return;
@@ -398,7 +385,7 @@ void Uploader::State::set_aside(const http::Answer& answer, const Flight& flight
   ++dead[reason];
   finished = true;
   Notice& notice = notices[static_cast<std::size_t>(Verdict::kRecord)];
-  if (!due(notice, now)) return;
+  if (!notice.due(now)) return;
   report.warn(fmt::format("{}: a chunk is set aside ({}: {}), {} so far", parse_lane(lane.name)->device, reason,
                           describe(answer), dead_count()));
 }
@@ -422,25 +409,25 @@ void Uploader::State::tell(const http::Answer& answer, const Outcome& outcome, c
   if (event.what == What::kLaneWaits) {
     report.say(fmt::format("{}: {}: next attempt in {}", device, describe(answer), wait));
   } else if (event.what == What::kBreaker) {
-    if (due(notice, now)) {
+    if (notice.due(now)) {
       report.warn(
           fmt::format("{}: refuses chunk after chunk ({}), so these are not the cause: they are kept, next "
                       "attempt in {} ({} of these)",
-                      endpoint, describe(answer), wait, notice.since));
+                      endpoint, describe(answer), wait, notice.count()));
     }
   } else if (outcome.verdict == Verdict::kCredential) {
-    if (due(notice, now)) {
+    if (notice.due(now)) {
       report.warn(
           fmt::format("{}: the project key of {} is refused ({}): all chunks are kept, next attempt in {} ({} "
                       "of these)",
-                      endpoint, device, describe(answer), wait, notice.since));
+                      endpoint, device, describe(answer), wait, notice.count()));
     }
   } else if (outcome.verdict == Verdict::kEndpoint) {
-    if (due(notice, now)) {
+    if (notice.due(now)) {
       report.warn(
           fmt::format("{}: this is no chunk endpoint ({}): all chunks are kept, next attempt in {} ({} of "
                       "these)",
-                      endpoint, describe(answer), wait, notice.since));
+                      endpoint, describe(answer), wait, notice.count()));
     }
   } else if (!outage) {
     outage = now;
@@ -460,7 +447,7 @@ void Uploader::State::keep(MonotonicTime now, bool at_once) {
     kept = now;
     const std::string text = print_pauses(schedule.pauses(now), wall_now());
     if (const auto replaced = io::replace_file(pauses_file, text, 0600, io::Durable::kYes);
-        !replaced && due(local_failures, now)) {
+        !replaced && local_failures.due(now)) {
       report.warn(replaced.error().what);
     }
   }
