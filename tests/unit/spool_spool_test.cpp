@@ -339,6 +339,15 @@ TEST_CASE("a full spool has room again although a lane that does not drain has a
   check_law(spool);
 }
 
+TEST_CASE("a spool has the space of both acknowledgement files before the disk can be full") {
+  const Folder folder;
+  const Spool spool = opened(small(folder));
+  for (const char* name : {"/acknowledged-a", "/acknowledged-b"}) {
+    INFO(name);
+    CHECK(fs::file_size(folder.spool() + name) == 512);
+  }
+}
+
 TEST_CASE("drop-newest counts what it refuses") {
   const Folder folder;
   Options options = small(folder);
