@@ -6,8 +6,10 @@ set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "composable programs for data out of field
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
 "Small programs that read standard input, do one thing with it and write
 standard output, so that the data path of a gateway is a shell pipeline: CAN
-frames as candump prints them to FlexConnect messages and back, and records
-of any kind to and from an MQTT broker with nothing lost on the way.")
+frames to FlexConnect messages and back, records to and from an MQTT broker,
+Memfault chunks to the cloud, questions and updates to devices that speak SMP
+(MCUmgr), and both sides of the application port of Bytebeam's uplink, with
+nothing lost on the way.")
 set(CPACK_DEBIAN_PACKAGE_MAINTAINER "${CPACK_PACKAGE_CONTACT}")
 set(CPACK_DEBIAN_PACKAGE_SECTION utils)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)

@@ -130,7 +130,7 @@ class Golden(unittest.TestCase):
     def test_every_tool_has_cases(self):
         commands = "".join(path.read_text() for path in (SOURCE / "tests/cli").glob("*.cli"))
         for tool in TOOLS:
-            self.assertRegex(commands, rf"(?m)^\$ .*\b{tool}\b")
+            self.assertTrue(re.search(rf"(?m)^\$ .*\b{tool}\b", commands), tool)
 
 
 class Harness(unittest.TestCase):

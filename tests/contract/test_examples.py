@@ -82,7 +82,7 @@ def examples(page):
 
 def readme_pipelines(text):
     """The indented blocks of the section on pipelines."""
-    section = re.search(r"^## Five pipelines\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL).group(1)
+    section = re.search(r"^## Pipelines\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL).group(1)
     return [re.sub(r"^    ", "", block, flags=re.MULTILINE) for block in re.findall(r"(?:^    .*\n)+", section, re.MULTILINE)]
 
 
