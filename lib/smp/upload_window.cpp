@@ -50,17 +50,21 @@ Result<void> UploadWindow::answered(std::uint64_t number, std::uint64_t offset) 
   return {};
 }
 
-void UploadWindow::lost(std::uint64_t number) {
+bool UploadWindow::lost(std::uint64_t number) {
   const auto found =
       std::find_if(under_way_.begin(), under_way_.end(), [&](const Part& part) { return part.number == number; });
-  if (found == under_way_.end()) return;
-  const bool covered = opened_ && found->end <= acknowledged_;
-  under_way_.erase(found);
-  if (!covered) {
-    careful_ = kCarefulAnswers;
-    go_back(acknowledged_);
+  if (found == under_way_.end()) return false;
+  if (opened_ && found->end <= acknowledged_) {
+    under_way_.erase(found);
+    settle();
+    return false;
   }
+  // Parts behind it would have been answered by now, but for the last one, whose answer may take long for a reason.
+  under_way_.clear();
+  careful_ = kCarefulAnswers;
+  go_back(acknowledged_);
   settle();
+  return true;
 }
 
 void UploadWindow::go_back(std::uint64_t offset) {

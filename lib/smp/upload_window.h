@@ -37,8 +37,9 @@ class UploadWindow {
   // ignored. Fails with kBadData for an offset beyond the file.
   Result<void> answered(std::uint64_t number, std::uint64_t offset);
 
-  // No answer came in time.
-  void lost(std::uint64_t number);
+  // No answer came in time. Gives whether sending starts again from where the device is; what else was under way then
+  // is not awaited, and its answers are late ones.
+  bool lost(std::uint64_t number);
 
   // The device has all of it.
   [[nodiscard]] bool complete() const { return opened_ && acknowledged_ >= total_bytes_; }

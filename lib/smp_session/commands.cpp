@@ -274,7 +274,7 @@ Outcome<Answered> run_download(Session& session, const std::string& name, const 
       },
       progress);
   // The device keeps the file open until then, or until it gets tired of it.
-  auto closed = session.is_open() ? session.ask<smp::fs::Close>() : Outcome<smp::Nothing>();
+  auto closed = session.is_open() ? close_file(session) : Outcome<void>();
   if (!bytes) return pass(std::move(bytes));
   if (!closed && !closed.error().device) return pass(std::move(closed));
   if (auto finished = out->finish(session.loop()); !finished) return pass(std::move(finished));

@@ -41,8 +41,7 @@ Outcome<void> Session::open() {
 
 void Session::close() {
   transport_.reset();
-  exchanges_.clear();
-  replies_.clear();
+  abandon();
   packets_.clear();
   asked_parameters_ = false;
   parameters_.reset();
@@ -201,6 +200,11 @@ Result<std::optional<Reply>> Session::next(std::optional<MonotonicTime> until) {
     if (auto waited = loop_.wait(wake); !waited) return fail(std::move(waited));
     if (auto advanced = advance(); !advanced && replies_.empty()) return fail(std::move(advanced));
   }
+}
+
+void Session::abandon() {
+  exchanges_.clear();
+  replies_.clear();
 }
 
 Outcome<cbor::Value> Session::ask(Request request) {

@@ -88,6 +88,9 @@ class Session {
   // Waits for the next Reply, or until `until`. Fails where the link has gone or a signal asks to stop.
   Result<std::optional<Reply>> next(std::optional<MonotonicTime> until = std::nullopt);
 
+  // Gives up all that is under way: answers to it are late ones.
+  void abandon();
+
   // One request and its answer. Nothing else may be under way.
   Outcome<cbor::Value> ask(Request request);
   template <typename C>

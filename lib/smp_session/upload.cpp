@@ -19,7 +19,7 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 using std::chrono::seconds;
 
-// After the last part a device may check the hash of all.
+// After the last part of an image a device may check the hash of all.
 constexpr seconds kLastTimeout{20};
 
 // A part that is not answered after this is lost, or after so many times what answers took of late.
@@ -53,6 +53,7 @@ struct Parts {
   // Before the first part, each time that it is sent.
   std::function<Outcome<void>()> begin;
   bool repeats_first = false;  // the first part may come twice
+  bool is_checked = false;     // in the end, which may take long
 };
 
 class Uploader {
@@ -86,6 +87,8 @@ class Uploader {
       }
       progress_.show("upload", window_.acknowledged_bytes(), parts_.total_bytes);
     }
+    // An answer that was lost on the way, while one behind it was not.
+    abandon();
     result_.bytes = parts_.total_bytes;
     result_.repairs = window_.repairs();
     return result_;
@@ -111,7 +114,8 @@ class Uploader {
         request.retries = static_cast<unsigned>(kSlowTimeout / attempt);
       }
     } else {
-      request.timeout = window_.ends_with(offset, bytes) ? nanoseconds(kLastTimeout) : pace_.timeout();
+      const bool is_long = parts_.is_checked && window_.ends_with(offset, bytes);
+      request.timeout = is_long ? nanoseconds(kLastTimeout) : pace_.timeout();
     }
     auto ticket = session_.submit(std::move(request));
     if (!ticket) return pass(std::move(ticket));
@@ -120,11 +124,16 @@ class Uploader {
     return {};
   }
 
+  void abandon() {
+    session_.abandon();
+    sent_.clear();
+  }
+
   Outcome<void> take(Reply reply) {
     const auto sent = sent_.extract(reply.ticket);
     if (!reply.payload && !reply.payload.error().device &&
         reply.payload.error().error.code == ErrorCode::kUnavailable) {
-      window_.lost(reply.ticket);
+      if (window_.lost(reply.ticket)) abandon();
       // A device that answers small requests and not this one has less room than it says.
       if (window_.next() == 0) payload_limit_ = std::max(payload_limit_ / 2, kLeastPayloadBytes);
       return {};
@@ -183,7 +192,7 @@ Outcome<UploadResult> upload_image(Session& session, Bytes file, const ImageUplo
   std::optional<bool> match;
   Parts parts;
   parts.total_bytes = file.size();
-  parts.repeats_first = true;
+  parts.repeats_first = parts.is_checked = true;
   parts.make = [&](std::uint64_t offset, std::size_t limit) {
     smp::image::Upload::Request message;
     message.offset = offset;
@@ -213,19 +222,20 @@ Outcome<UploadResult> upload_image(Session& session, Bytes file, const ImageUplo
   return result;
 }
 
+Outcome<void> close_file(Session& session) {
+  Request request = make_request<smp::fs::Close>();
+  request.repeatable = true;
+  auto closed = session.ask(std::move(request));
+  // Old servers do not know the command, and close by themselves.
+  if (!closed && !closed.error().is_general(smp::kNotSupported)) return pass(std::move(closed));
+  return {};
+}
+
 Outcome<UploadResult> upload_file(Session& session, Bytes file, const std::string& name, cli::Progress& progress) {
   Parts parts;
   parts.total_bytes = file.size();
-  const auto close = [&]() -> Outcome<void> {
-    Request request = make_request<smp::fs::Close>();
-    request.repeatable = true;
-    auto closed = session.ask(std::move(request));
-    // Old servers do not know the command, and close by themselves.
-    if (!closed && !closed.error().is_general(smp::kNotSupported)) return pass(std::move(closed));
-    return {};
-  };
   // A file that is still open from a run before would keep its position, and the contents would mix.
-  parts.begin = close;
+  parts.begin = [&] { return close_file(session); };
   parts.make = [&](std::uint64_t offset, std::size_t limit) {
     smp::fs::Upload::Request message{name, offset, std::nullopt, {}};
     if (offset == 0) message.length = file.size();
@@ -242,7 +252,7 @@ Outcome<UploadResult> upload_file(Session& session, Bytes file, const std::strin
   };
   auto result = upload(session, std::move(parts), progress);
   if (!result) return result;
-  if (auto closed = close(); !closed) return pass(std::move(closed));
+  if (auto closed = close_file(session); !closed) return pass(std::move(closed));
   return result;
 }
 

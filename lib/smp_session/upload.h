@@ -43,6 +43,9 @@ Outcome<UploadResult> upload_image(Session& session, Bytes file, const ImageUplo
 // Writes a file of the device, from its start.
 Outcome<UploadResult> upload_file(Session& session, Bytes file, const std::string& name, cli::Progress& progress);
 
+// Closes the file that a transfer has left open.
+Outcome<void> close_file(Session& session);
+
 // Reads a file of the device in parts, each handed to `take` as it comes. Fails with kBadData where a part makes no
 // sense: none at all, an offset that was not asked for, more than the file has.
 Outcome<std::uint64_t> download_file(Session& session, const std::string& name,
