@@ -101,7 +101,7 @@ class Upgrade {
     }
     auto after = reboot();
     if (!after) return pass(std::move(after));
-    if (!runs(*after)) return finish("reverted", "the image did not start, or was not confirmed; the one before runs");
+    if (!runs(*after)) return reverted();
     return settle(*after, "running");
   }
 
@@ -120,6 +120,10 @@ class Upgrade {
     smp::append_json(answered.json, report_);
     answered.negative = std::move(negative);
     return answered;
+  }
+
+  Answered reverted() {
+    return finish("reverted", "the image did not start, or was not confirmed; the one before runs");
   }
 
   Answered plan(bool present, bool marked) {
@@ -220,7 +224,9 @@ class Upgrade {
     auto state = Session::decoded<smp::image::WriteState>(session_.ask(std::move(request)));
     if (!state) return tl::make_unexpected(std::move(state).error().in("confirm"));
     const View after = look(*state, options_.image, report_.hash);
-    if (!runs(after) || !after.ours->confirmed) {
+    // It restarted in between.
+    if (!runs(after)) return reverted();
+    if (!after.ours->confirmed) {
       return fail(ErrorCode::kRefused, "confirm: the device has taken it, and does not list the image as confirmed");
     }
     return finish("running");
