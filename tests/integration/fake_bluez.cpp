@@ -7,7 +7,7 @@
 // The device sends back what it is sent or, with --udp, asks the SMP server on that port of this machine. Its
 // notifications carry --piece bytes at most. Without sockets it has no AcquireWrite and AcquireNotify. With --bond it
 // notifies only those it is paired with. A device that is not known yet appears once somebody looks for it; --resolved
-// has it connected from the start; --leave disconnects it after so many writes. Prints "ready", and each pairing.
+// has it connected from the start; --leave disconnects it once, after so many writes. Prints "ready", and each pairing.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -92,6 +92,7 @@ void close_sockets(World& world) {
 
 void disconnect(World& world) {
   close_sockets(world);
+  world.request.clear();
   world.shown.connected = world.shown.resolved = 0;
   changed(world, kDevice, kDeviceInterface, "ServicesResolved");
   changed(world, kDevice, kDeviceInterface, "Connected");
@@ -112,7 +113,10 @@ void notify(World& world, const std::string& bytes) {
 
 // A write without response has arrived at the device.
 void take_write(World& world, const std::string& bytes) {
-  if (world.writes_left == 0) return disconnect(world);
+  if (world.writes_left == 0) {
+    world.writes_left = -1;
+    return disconnect(world);
+  }
   if (world.writes_left > 0) --world.writes_left;
   if (world.server < 0) return notify(world, bytes);
   world.request += bytes;

@@ -59,9 +59,9 @@ class BluetoothSimulator(Simulator):
         super().__exit__(*unused)
 
 
-def simulate(transport, *options):
+def simulate(transport, *options, **radio):
     """A simulator that is reached over `transport`: udp, tcp, serial, raw or ble."""
-    return BluetoothSimulator(*options) if transport == "ble" else Simulator("--listen", transport, *options)
+    return BluetoothSimulator(*options, **radio) if transport == "ble" else Simulator("--listen", transport, *options)
 
 
 TRANSPORTS = ("udp", "tcp", "serial", "raw", "ble")
