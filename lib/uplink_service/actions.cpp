@@ -22,6 +22,11 @@ constexpr std::uint64_t kRememberedExpired = 1024;
 // A bound of what is open at a time: an action with a time limit of years would be kept for as long.
 constexpr std::size_t kMostOpen = 1024;
 
+// How long an application may take to read what it was given.
+constexpr std::chrono::seconds kHandingOver{1};
+
+constexpr std::chrono::seconds kRetry{1};
+
 constexpr std::size_t kReadBytes = std::size_t{256} << 10U;
 
 constexpr std::string_view kReceived = "Received";
@@ -161,9 +166,11 @@ bool Actions::is_late(std::string_view action_id) const {
   return action != nullptr && action->state == ActionState::kExpired;
 }
 
-void Actions::answered(std::string_view action_id) {
+void Actions::answered(std::string_view action_id, bool is_final) {
   for (auto& [number, action] : actions_) {
-    if (action.action.id == action_id && action.is_open()) change(action, ActionState::kClosed);
+    if (action.action.id != action_id) continue;
+    action.save_after = {};
+    if (is_final && action.is_open()) change(action, ActionState::kClosed);
   }
 }
 
@@ -174,16 +181,18 @@ const OpenAction* Actions::front(std::string_view app) const {
   return nullptr;
 }
 
-void Actions::delivered(std::uint64_t number) {
+void Actions::delivered(std::uint64_t number, MonotonicTime now) {
   const auto found = actions_.find(number);
   if (found == actions_.end() || found->second.state != ActionState::kWaiting) return;
   ++counts_.delivered;
   change(found->second, ActionState::kDelivered);
+  found->second.save_after = now + kHandingOver;
 }
 
 void Actions::change(OpenAction& action, ActionState state) {
   action.state = state;
   action.saved = false;
+  action.save_after = {};
   action.action.payload.clear();
 }
 
@@ -205,8 +214,9 @@ void Actions::expire(MonotonicTime now) {
 std::optional<MonotonicTime> Actions::deadline() const {
   std::optional<MonotonicTime> first;
   for (const auto& [number, action] : actions_) {
-    const auto deadline = action.deadline();
-    if (deadline && (!first || *deadline < *first)) first = deadline;
+    for (const auto& time : {action.deadline(), action.saved ? std::nullopt : std::optional(action.save_after)}) {
+      if (time && (!first || *time < *first)) first = time;
+    }
   }
   return first;
 }
@@ -222,9 +232,10 @@ void Actions::tell(const std::string& action_id, std::string_view state, std::ui
   uplink::append_response_point(statuses_.emplace_back(), response);
 }
 
-bool Actions::has_unsaved() const {
-  return !statuses_.empty() ||
-         std::any_of(actions_.begin(), actions_.end(), [](const auto& action) { return !action.second.saved; });
+bool Actions::has_unsaved(MonotonicTime now) const {
+  return !statuses_.empty() || std::any_of(actions_.begin(), actions_.end(), [now](const auto& action) {
+    return !action.second.saved && action.second.save_after <= now;
+  });
 }
 
 void Actions::save(Streams& streams, MonotonicTime now) {
@@ -237,8 +248,9 @@ void Actions::save(Streams& streams, MonotonicTime now) {
   }
   statuses_.clear();
   std::string record;
-  for (const auto& [number, action] : actions_) {
-    if (action.saved) continue;
+  for (auto& [number, action] : actions_) {
+    if (action.saved || action.save_after > now) continue;
+    action.save_after = now + kRetry;  // should this fail
     record.clear();
     append_record(record, action, {boot_, now});
     const auto sequence = streams.append_note(kLane, as_bytes(record));
@@ -277,6 +289,7 @@ void Actions::saved(Streams& streams, const Result<void>& committed) {
 void Actions::touch() {
   for (auto& [number, action] : actions_) {
     if (action.is_open()) action.saved = false;
+    action.save_after = {};
   }
 }
 

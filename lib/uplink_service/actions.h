@@ -47,25 +47,28 @@ class Actions {
   // Whether a status of this action is late: its time was over, and the service has answered for it.
   [[nodiscard]] bool is_late(std::string_view action_id) const;
 
-  // An application has given a final answer.
-  void answered(std::string_view action_id);
+  // An application has said something of an action, perhaps its last word.
+  void answered(std::string_view action_id, bool is_final);
 
   // The action that application `app` is to be given next; null where none waits. Valid until the next change.
   [[nodiscard]] const OpenAction* front(std::string_view app) const;
-  void delivered(std::uint64_t number);
+
+  // The system has all of it. That the application has it is believed, and stored, when it says something of it or a
+  // moment has passed: a crash that takes the connection along with what was not yet read has it delivered once more.
+  void delivered(std::uint64_t number, MonotonicTime now);
 
   // Ends the actions whose time is over.
   void expire(MonotonicTime now);
   [[nodiscard]] std::optional<MonotonicTime> deadline() const;
 
   // Appends statuses that were made here and records that changed to the streams.
-  [[nodiscard]] bool has_unsaved() const;
+  [[nodiscard]] bool has_unsaved(MonotonicTime now) const;
   void save(Streams& streams, MonotonicTime now);
 
   // What was saved last is durable, or is not. Actions that are new and not durable have failed with `reason`.
   void saved(Streams& streams, const Result<void>& committed);
 
-  // All records are to be written anew, with what is left of their times.
+  // The end of a run in good order: all records are to be written anew, with what is left of their times.
   void touch();
 
   struct Counts {

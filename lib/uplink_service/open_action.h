@@ -34,6 +34,7 @@ struct OpenAction {
   // Of its record in the spool; 0: none yet, or an old one only.
   spool::Sequence record = 0;
   bool saved = false;
+  MonotonicTime save_after{};  // while it is not
 
   [[nodiscard]] bool is_open() const { return state == ActionState::kWaiting || state == ActionState::kDelivered; }
 

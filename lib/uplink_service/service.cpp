@@ -68,7 +68,7 @@ Result<void> Service::turn(io::Loop& loop) {
   now = monotonic_now();
   actions_.expire(now);
   commit(now);
-  if (deliver()) commit(now);
+  deliver(now);
   streams_.flush(now, stopping_);
   publish();
   link_.write();
@@ -155,7 +155,7 @@ Result<void> Service::take_status(std::string_view line, const std::string& wher
     uplink::append_point(text_, payload_);
   }
   if (auto appended = streams_.append_status(text_); !appended) return appended;
-  if (response && response->is_final()) actions_.answered(response->action_id);
+  if (response) actions_.answered(response->action_id, response->is_final());
   return {};
 }
 
@@ -166,7 +166,7 @@ void Service::refuse(const Error& error, const std::string& where, MonotonicTime
 }
 
 void Service::commit(MonotonicTime now) {
-  if (actions_.has_unsaved()) actions_.save(streams_, now);
+  if (actions_.has_unsaved(now)) actions_.save(streams_, now);
   const auto committed = streams_.commit(now);
   actions_.saved(streams_, committed);
   if (!committed) {
@@ -191,15 +191,13 @@ void Service::commit(MonotonicTime now) {
   }
 }
 
-// Gives waiting actions to the clients that can take them. Returns whether one did.
-bool Service::deliver() {
-  bool any = false;
+// Gives waiting actions to the clients that can take them.
+void Service::deliver(MonotonicTime now) {
   for (Port& port : ports_) {
     Connection* const client = port.client();
     while (client != nullptr) {
       if (const auto sent = client->take_sent()) {
-        actions_.delivered(*sent);
-        any = true;
+        actions_.delivered(*sent, now);
       }
       const OpenAction* const action = actions_.front(port.name());
       if (action == nullptr || action->record == 0 || client->busy() || client->wants_to_send() || client->ended()) {
@@ -210,7 +208,6 @@ bool Service::deliver() {
       client->send_action(text_, action->number);
     }
   }
-  return any;
 }
 
 void Service::publish() {
@@ -228,7 +225,6 @@ Result<void> Service::wait(io::Loop& loop) {
   for (const auto& time : {streams_.flush_at(), actions_.deadline(), blocked_until_, next_figures_}) {
     if (time) wake = std::min(wake, *time);
   }
-  if (actions_.has_unsaved()) wake = std::min(wake, monotonic_now() + kRetry);
   link_.watch(loop);
   for (const Port& port : ports_) {
     port.watch(loop, reading);

@@ -55,7 +55,7 @@ class Service {
   Result<void> take_status(std::string_view line, const std::string& where, MonotonicTime now);
   void refuse(const Error& error, const std::string& where, MonotonicTime now);
   void commit(MonotonicTime now);
-  bool deliver();
+  void deliver(MonotonicTime now);
   void publish();
   Result<void> wait(io::Loop& loop);
   Result<void> finish(io::Loop& loop);
