@@ -27,7 +27,7 @@ constexpr std::size_t kStatusRecordBytes = std::size_t{8} << 20U;
 
 Result<std::string> read(std::string_view option, const std::string& path) {
   auto text = cli::read_file(path, kMaxFileBytes, ErrorCode::kConfig);
-  if (!text) return tl::make_unexpected(std::move(text).error().in(fmt::format("--{}", option)));
+  if (!text) return fail(ErrorCode::kConfig, fmt::format("--{}: {}", option, text.error().what));
   return text;
 }
 

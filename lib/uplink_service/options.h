@@ -36,8 +36,8 @@ class KeyFiles {
   std::vector<io::Descriptor> files_;
 };
 
-// Reads both files and the password. Warnings go to the report. Fails with kUsage without a device file, kNoInput and
-// kConfig, and as cli::read_secret does.
+// Reads both files and the password. Warnings go to the report. Fails with kUsage without a device file, with kConfig,
+// and as cli::read_secret does.
 Result<Settings> settings(const Options& options, KeyFiles& keys, cli::Report& report);
 
 // Both spools: `streams` and `actions` in the folder that --spool or the configuration's persistence_path says, else

@@ -91,6 +91,7 @@ void Service::take_from_broker(MonotonicTime now) {
     streams_.finish(settled.ticket, settled.delivered ? spool::Outcome::kDelivered : spool::Outcome::kDropped);
     blocked_until_.reset();
   }
+  streams_.settle();
   if (blocked_until_ && *blocked_until_ <= now) blocked_until_.reset();
 }
 

@@ -17,6 +17,7 @@ constexpr std::size_t kPacketOverheadBytes = 64;
 
 // What is read from the spool at a time.
 constexpr std::size_t kFetchBytes = std::size_t{64} << 10U;
+constexpr std::size_t kFetchRecords = 256;
 
 uplink::BatchLimits limits_of(const uplink::StreamSettings& settings, std::size_t topic_bytes,
                               std::size_t packet_bytes) {
@@ -80,6 +81,7 @@ void Stream::push(std::string_view point) { unspooled_.push_back({fmt::format("[
 
 // From here on everything that is not under way is read back from the spool, in its order.
 void Stream::give_up_text() {
+  settle();
   if (!open_.empty()) open_.take();
   flush_at_.reset();
   waiting_.clear();
@@ -177,13 +179,15 @@ std::optional<Handover> Stream::take_fetched() {
 
 // Reads records of the backlog ahead, up to a message.
 Result<void> Stream::fetch() {
+  settle();  // or what is done would come again
   if (overran_ && stored_ > 0 && fetched_.empty()) {
     spool_->rewind(settings_.name);
     overran_ = false;
     gap_ = false;
   }
   while (stored_ > 0 && fetched_.size() < limits_.points && fetched_bytes_ < limits_.bytes && !overran_) {
-    auto records = spool_->next(settings_.name, std::min(stored_, limits_.points), kFetchBytes);
+    auto records =
+        spool_->next(settings_.name, std::min(stored_, std::max(limits_.points, kFetchRecords)), kFetchBytes);
     if (!records) return fail(std::move(records));
     if (records->empty()) stored_ = 0;  // dropped by the spool meanwhile, or damaged
     const spool::Sequence held = open_.empty() ? std::numeric_limits<spool::Sequence>::max() : open_range_.first;
@@ -227,12 +231,33 @@ void Stream::finish(const Handover& message, spool::Outcome outcome) {
     in_flight_ranges_.erase(found);
     in_flight_points_ -= message.points;
   }
-  spool_->finish(settings_.name, message.range.first, message.range.last, outcome);
+  if (done_ && follows_done(message.range, outcome)) {
+    done_->last = message.range.last;
+    return;
+  }
+  settle();
+  done_ = message.range;
+  done_outcome_ = outcome;
+}
+
+// Whether one range can stand for what is done and for `range`: with live data first there may be records between them
+// that are still to be sent, and otherwise some that are not acknowledged.
+bool Stream::follows_done(const Range& range, spool::Outcome outcome) const {
+  if (live_first_ || outcome != done_outcome_ || range.first < done_->last) return false;
+  return std::none_of(in_flight_ranges_.begin(), in_flight_ranges_.end(),
+                      [&](const Range& other) { return done_->last < other.first && other.first < range.first; });
+}
+
+void Stream::settle() {
+  if (!done_) return;
+  spool_->finish(settings_.name, done_->first, done_->last, done_outcome_);
+  done_.reset();
 }
 
 void Stream::requeue() {
   in_flight_ = 0;
   if (spool_ == nullptr) return;
+  settle();
   in_flight_ranges_.clear();
   in_flight_points_ = 0;
   fetched_.clear();

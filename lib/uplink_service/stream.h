@@ -82,8 +82,9 @@ class Stream {
   // The next message, live data first. Fails with kIo when the spool does not read.
   Result<std::optional<Handover>> take();
 
-  // A message has been dealt with.
+  // A message has been dealt with. The spool is told by settle(), of messages in a row at once.
   void finish(const Handover& message, spool::Outcome outcome);
+  void settle();
 
   // Everything that was handed over is to be handed over again. A stream in memory has not kept it.
   void requeue();
@@ -115,6 +116,7 @@ class Stream {
   [[nodiscard]] bool is_in_flight(spool::Sequence sequence) const;
   std::optional<Handover> take_waiting();
   std::optional<Handover> take_fetched();
+  [[nodiscard]] bool follows_done(const Range& range, spool::Outcome outcome) const;
   void give_up_text();
   [[nodiscard]] std::size_t unfinished() const;
 
@@ -145,6 +147,9 @@ class Stream {
   std::vector<Range> in_flight_ranges_;  // in the spool
   std::size_t in_flight_points_ = 0;     // of these
   std::size_t in_flight_ = 0;            // messages
+
+  std::optional<Range> done_;  // finished, and the spool does not know it yet
+  spool::Outcome done_outcome_ = spool::Outcome::kDelivered;
 };
 
 }  // namespace fieldpipe::uplink_service

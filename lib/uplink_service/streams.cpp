@@ -167,6 +167,10 @@ void Streams::finish(const Ticket& ticket, spool::Outcome outcome) {
   ++counts_.messages;
 }
 
+void Streams::settle() {
+  for (Stream* stream : ordered_) stream->settle();
+}
+
 void Streams::requeue(const std::vector<Ticket>& tickets) {
   for (const Ticket& ticket : tickets) {
     if (ticket.message.range.last == 0) ticket.stream->finish(ticket.message, spool::Outcome::kDropped);

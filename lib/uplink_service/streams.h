@@ -61,7 +61,9 @@ class Streams {
   // Fails with kIo where a spool does not read and no other stream has a message.
   Result<std::optional<Ticket>> next(bool live_only = false);
 
+  // Messages have been dealt with; settle() makes them final, all that came together at once.
   void finish(const Ticket& ticket, spool::Outcome outcome);
+  void settle();
 
   // None of what was handed over and not finished has arrived: all of it is handed over again, but for what was in
   // memory only.

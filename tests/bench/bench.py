@@ -29,7 +29,7 @@ import zlib
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 import canlog  # noqa: E402
-from integration import application_port, endpoint, peers  # noqa: E402
+from integration import application_port, endpoint, peers, uplink_service  # noqa: E402
 
 BIN = os.environ["FIELDPIPE_BIN"]
 ENVIRONMENT = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/bin", "FC_TOKEN": "t" * 64, "MEMFAULT_PROJECT_KEY": "k" * 32, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
@@ -714,6 +714,95 @@ def bench_uplink(table, folder, options):
     table.row("uplink-send, memory before a service that reads nothing", f"{memory:.1f} MiB", "24 MiB", memory / 24, 1)
 
 
+def points(first, last, stream="load"):
+    """Lines of an application, each a point of 100 bytes as it goes up."""
+    lines = (f'{{"stream":"{stream}","sequence":{n},"timestamp":{1700000000000 + n},"value":{n * 0.25:.2f},"pad":"' for n in range(first, last + 1))
+    return "".join(line + "x" * (117 - len(line)) + '"}\n' for line in lines).encode()
+
+
+def confirmed(connection, data, number):
+    """Sends lines and waits until uplink-serve has them on the disk."""
+    connection.sendall(data + uplink_service.point("fieldpipe_stored", number).encode() + b"\n")
+    answer = b""
+    while not answer.endswith(b'{"stored":%d}\n' % number):
+        answer += connection.recv(4096)
+
+
+def through_service(service, data, number):
+    """Seconds until the broker has acknowledged points that go through uplink-serve."""
+    before = service.figures()["points_delivered_total"]
+    start = time.perf_counter()
+    with socket.create_connection(("127.0.0.1", service.ports["main"])) as connection:
+        confirmed(connection, data, 1)
+        while service.figures()["points_delivered_total"] < before + number:
+            select.select([], [], [], 0.02)  # asking costs the service time
+    return time.perf_counter() - start
+
+
+def bench_serve(table, folder, options):
+    """uplink-serve: points through its spool into a broker, against mqtt-pub; actions; what it takes of memory."""
+    configuration = ('[tcpapps.main]\nport = {main}\nactions = [{ name = "act" }]\n[streams.load]\nbatch_size = 100\n'
+                     '[streams.one]\nbatch_size = 1\n')
+    count = 1_000_000 // (10 if options.quick else 1)
+    runs = min(options.runs, 5)
+    with peers.Broker() as broker:
+        with uplink_service.Service(configuration, broker.port) as service:
+            peers.wait_for(lambda: service.figures()["mqtt_connected"], "connection")
+            idle = resident(service.running)
+            data = points(1, count)
+            [seconds] = alternate(runs, lambda: through_service(service, data, count))
+            table.row("uplink-serve, points a second in batches of 100", rate(count, seconds), "200 k/s", count / seconds / 200_000, 1,
+                      at_most=False)
+            single = count // 10
+            data = points(1, single, "one")
+            lines = f"{folder}/points"
+            with open(lines, "wb") as file:
+                file.writelines(b"[" + line.replace(b'"stream":"one",', b"") + b"]\n" for line in data.splitlines())
+            publish = ("mqtt-pub", "-p", str(broker.port), "-t", "bench", "-l", "-q", "1")
+            peer, ours = alternate(runs, lambda: Run(publish, lines).seconds, lambda: through_service(service, data, single))
+            table.row("uplink-serve, messages of one point, against mqtt-pub -q 1", rate(single, ours), rate(single, peer), peer / ours,
+                      0.8, at_most=False)
+            latency = action_latency(service, broker)
+            table.row("uplink-serve, action to application, median", ms(latency), "2 ms", latency / 0.002, 1)
+        table.row("uplink-serve, idle, resident", f"{idle:.1f} MiB", "12 MiB", idle / 12, 1)
+    memory = full_service(configuration)
+    table.row("uplink-serve with 64 MiB queued and 1,000 connections tried", f"{memory:.1f} MiB", "24 MiB", memory / 24, 1)
+
+
+def action_latency(service, broker):
+    """The median from the publish of an action to its line at the application."""
+    wire = peers.Wire(socket.create_connection(broker.address()))
+    wire.send(peers.packet(peers.CONNECT, peers.text("MQTT") + bytes([4, 2]) + b"\0\0" + peers.text("latency")))
+    wire.expect(peers.CONNACK)
+    times = []
+    with socket.create_connection(("127.0.0.1", service.ports["main"])) as application:
+        confirmed(application, b"", 1)
+        for number in range(200):
+            action = f'{{"action_id":"{number}","name":"act","payload":"{{}}"}}'.encode()
+            start = time.perf_counter()
+            wire.send(peers.publish(f"{service.prefix}/actions", action, number + 1, 1))
+            application.recv(4096)
+            times.append(time.perf_counter() - start)
+            wire.expect(peers.PUBACK)
+            confirmed(application, uplink_service.status(str(number), "Completed").encode() + b"\n", number + 2)
+    wire.socket.close()
+    return statistics.median(times)
+
+
+def full_service(configuration):
+    """Resident memory before a broker that is away, with a full spool."""
+    with uplink_service.Service(configuration, 1, "--spool-max-bytes", "80MiB") as service:
+        total = (64 << 20) // 140
+        with socket.create_connection(("127.0.0.1", service.ports["main"])) as connection:
+            for first in range(1, total, 20_000):
+                confirmed(connection, points(first, min(first + 19_999, total)), first)
+        for _ in range(1000):
+            socket.create_connection(("127.0.0.1", service.ports["main"])).close()
+        with socket.create_connection(("127.0.0.1", service.ports["main"])) as connection:
+            confirmed(connection, b"", 1)
+        return resident(service.running)
+
+
 def cpu_ticks(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         return sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13]))
@@ -722,12 +811,12 @@ def cpu_ticks(pid):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a tenth of the input and few runs")
-    parser.add_argument("names", nargs="*", help="encode, signals, start, publish, spool, latency, upload, uplink, ingest; all without one")
+    parser.add_argument("names", nargs="*", help="encode, signals, start, publish, spool, latency, upload, uplink, serve, ingest; all without one")
     options = parser.parse_args()
     options.runs = 3 if options.quick else 9
     table = Table()
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.names or ("encode", "signals", "start", "publish", "spool", "latency", "upload", "uplink", "ingest"):
+        for name in options.names or ("encode", "signals", "start", "publish", "spool", "latency", "upload", "uplink", "serve", "ingest"):
             globals()[f"bench_{name}"](table, folder, options)
     return 1 if table.beyond else 0
 

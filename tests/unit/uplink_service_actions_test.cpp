@@ -86,6 +86,7 @@ struct Run {
                                   response->errors.empty() ? "" : ": ",
                                   response->errors.empty() ? "" : response->errors[0]));
       streams.finish(**ticket, spool::Outcome::kDelivered);
+      streams.settle();
     }
   }
   std::string front(std::string_view app) const {

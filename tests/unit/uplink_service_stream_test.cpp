@@ -146,6 +146,7 @@ TEST_CASE("a message of the backlog never stands for records that are under way 
   CHECK(behind->payload == "[5]");
   stream.finish(*before, spool::Outcome::kDelivered);
   stream.finish(*behind, spool::Outcome::kDelivered);
+  stream.settle();
   CHECK(spool.statistics().delivered == 3);
 }
 
@@ -249,7 +250,8 @@ TEST_CASE("random runs") {
           if (auto message = taken(stream)) under_way.push_back(*std::move(message));
           break;
         case 6:
-          if (!under_way.empty()) finish(0);
+          if (!under_way.empty()) finish(seed % 4 == 0 ? 0 : random() % under_way.size());
+          if (random() % 2 == 0) stream.settle();
           break;
         default:
           if (random() % 20 == 0) {
@@ -269,6 +271,7 @@ TEST_CASE("random runs") {
         finish(0);
       }
     }
+    stream.settle();
     CAPTURE(seed);
     CHECK(stream.idle());
     const std::set<int> once(delivered.begin(), delivered.end());
@@ -278,6 +281,6 @@ TEST_CASE("random runs") {
     CHECK(statistics.delivered + statistics.dropped == statistics.accepted);
     if (statistics.dropped == 0) CHECK(once.size() == static_cast<std::size_t>(next - 1));
     if (!requeued) CHECK(delivered.size() == once.size());
-    if (!requeued && !live_first) CHECK(std::is_sorted(delivered.begin(), delivered.end()));
+    if (!requeued && !live_first && seed % 4 == 0) CHECK(std::is_sorted(delivered.begin(), delivered.end()));
   }
 }
