@@ -18,6 +18,10 @@ namespace {
 // A spool without room is tried again after a delivery, and in any case after this time: others may have freed space.
 constexpr std::chrono::seconds kRetry{1};
 
+// While the broker is busy with what it has, lines are taken in larger groups: each costs a sync of the disk, for which
+// everything waits.
+constexpr std::chrono::milliseconds kGroup{5};
+
 constexpr std::chrono::seconds kFiguresPause{15};
 
 // Names this run of the system, which is how long its monotonic clock goes on (random(4)).
@@ -61,8 +65,9 @@ Result<void> Service::turn(io::Loop& loop) {
   MonotonicTime now = monotonic_now();
   if (auto handled = link_.handle(loop); !handled) return handled;
   take_from_broker(now);
+  const std::uint64_t lines = lines_;
   for (Port& port : ports_) {
-    if (auto handled = port.handle(loop, !blocked_until_ && !stopping_); !handled) report_.warn(handled.error().what);
+    if (auto handled = port.handle(loop, is_reading(now)); !handled) report_.warn(handled.error().what);
     take_lines(port, now);
   }
   now = monotonic_now();
@@ -72,12 +77,17 @@ Result<void> Service::turn(io::Loop& loop) {
   streams_.flush(now, stopping_);
   publish();
   link_.write();
+  if (lines_ != lines && link_.connected() && !link_.has_room()) reads_again_ = now + kGroup;
   if (disk_failed_ && streams_.idle() && data_.statistics().queued == 0) {
     return tl::make_unexpected(Error(*disk_failed_).in("spool"));
   }
   refusals_.tell(now, false);
   tell_figures(now, loop.take_report_request());
   return wait(loop);
+}
+
+bool Service::is_reading(MonotonicTime now) const {
+  return !blocked_until_ && !disk_failed_ && !stopping_ && now >= reads_again_;
 }
 
 void Service::take_from_broker(MonotonicTime now) {
@@ -221,8 +231,10 @@ void Service::publish() {
 }
 
 Result<void> Service::wait(io::Loop& loop) {
-  const bool reading = !blocked_until_ && !disk_failed_ && !stopping_;
+  const MonotonicTime now = monotonic_now();
+  const bool reading = is_reading(now);
   MonotonicTime wake = std::min(link_.deadline(), manager_.next());
+  if (now < reads_again_) wake = std::min(wake, reads_again_);
   for (const auto& time : {streams_.flush_at(), actions_.deadline(), blocked_until_, next_figures_}) {
     if (time) wake = std::min(wake, *time);
   }

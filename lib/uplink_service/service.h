@@ -49,6 +49,7 @@ class Service {
 
  private:
   Result<void> turn(io::Loop& loop);
+  [[nodiscard]] bool is_reading(MonotonicTime now) const;
   void take_from_broker(MonotonicTime now);
   void take_lines(Port& port, MonotonicTime now);
   bool take_line(Connection& connection, const Connection::Line& line, const std::string& where, MonotonicTime now);
@@ -80,6 +81,7 @@ class Service {
   bool stopping_ = false;
   std::optional<MonotonicTime> blocked_until_;  // the spool has no room: no lines are taken
   std::optional<Error> disk_failed_;            // it never will
+  MonotonicTime reads_again_{};
   std::optional<MonotonicTime> next_figures_;
   std::uint64_t lines_ = 0;
   std::uint64_t late_statuses_ = 0;

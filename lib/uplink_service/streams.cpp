@@ -99,6 +99,7 @@ Result<spool::Sequence> Streams::append_note(std::string_view lane, Bytes note) 
 }
 
 Result<void> Streams::commit(Ledger& ledger) {
+  if (ledger.appended == 0) return {};
   auto committed = ledger.spool.commit();
   const std::uint64_t before = std::exchange(ledger.accepted, ledger.spool.statistics().accepted);
   const std::uint64_t appended = std::exchange(ledger.appended, 0);
