@@ -47,7 +47,8 @@ class Example(unittest.TestCase):
     def test_an_action_runs_its_handler(self):
         service = self.start()
         handler = 'read payload; echo 50%; test "$payload" = \'{"delay":5}\''
-        with Running("uplink-send", "-c", f"127.0.0.1:{service.ports['main']}", "--exec", f"reboot={handler}") as application:
+        with Running("uplink-send", "-c", f"127.0.0.1:{service.ports['main']}", "--exec", f"reboot={handler}",
+                     "--state", service.path / "state") as application:
             wait_for(lambda: service.figures()["clients_total"]["main"] == 1, "the application")
             self.act("1", "reboot", '{"delay":5}')
             self.assertEqual(self.states(4), [("1", "Received", 0), ("1", "Running", 0), ("1", "Progress", 50), ("1", "Completed", 100)])
