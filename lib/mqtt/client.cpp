@@ -36,6 +36,8 @@ constexpr std::chrono::seconds kTick{1};
 
 // A connection that stood for this long shows that the broker is well; the next delay is a short one.
 constexpr std::chrono::seconds kStable{60};
+// So many attempts without one of these in between.
+constexpr unsigned kUnstable = 3;
 
 // Nobody subscribes to it; its UNSUBACK tells that the broker has read what came before.
 constexpr const char* kBarrierFilter = "fieldpipe/barrier";
@@ -337,6 +339,10 @@ Result<void> Client::State::lost(const std::shared_ptr<State>& self, Error error
                                   error.what, print_duration(delay)));
   }
   told = std::move(error.what);
+  if (was_up && failures == kUnstable && !connection.client_id.empty()) {
+    notices.push_back(fmt::format("the broker ends each connection soon: another client may have the id '{}', too",
+                                  printable(connection.client_id)));
+  }
   return {};
 }
 

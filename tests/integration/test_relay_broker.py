@@ -135,6 +135,15 @@ class Subscription(Relay):
             relay.signal(signal.SIGTERM)
             self.assertEqual(relay.finish()[0], -signal.SIGTERM)
 
+    def test_two_relays_with_one_id_are_told_so(self):
+        with Broker() as broker, endpoint.Endpoint() as server:
+            relays = [self.enterContext(Running(*self.command(broker, server, "--id", "same", "--spool", self.scratch / name)))
+                      for name in ("one", "other")]
+            wait_for(lambda: any("another client may have the id 'same'" in relay.stderr for relay in relays), "the notice")
+            for relay in relays:
+                relay.signal(signal.SIGTERM)
+                relay.finish()
+
     def test_a_subscription_that_is_not_granted(self):
         for granted, message in ((0, "the broker grants QoS 0, not 1"), (0x80, "subscribing to")):
             def script(wire, _, granted=granted):
