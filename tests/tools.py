@@ -18,7 +18,7 @@ TIMEOUT = 60
 
 def environment(**changes):
     """An environment without the user's own settings; a value of None removes a variable."""
-    variables = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": "/nonexistent", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    variables = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": "/dev/null", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     variables.update({name: os.environ[name] for name in ("TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS") if name in os.environ})
     variables.update(changes)
     return {name: value for name, value in variables.items() if value is not None}

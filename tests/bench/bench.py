@@ -32,7 +32,7 @@ import canlog  # noqa: E402
 from integration import application_port, endpoint, peers, uplink_service  # noqa: E402
 
 BIN = os.environ["FIELDPIPE_BIN"]
-ENVIRONMENT = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/bin", "FC_TOKEN": "t" * 64, "MEMFAULT_PROJECT_KEY": "k" * 32, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}
+ENVIRONMENT = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/bin", "FC_TOKEN": "t" * 64, "MEMFAULT_PROJECT_KEY": "k" * 32, "LC_ALL": "C.UTF-8", "HOME": "/dev/null"}
 
 
 class Run:
