@@ -122,6 +122,8 @@ struct Uploader::State {
   Notice local_failures;
   Notice without_key;
   std::optional<MonotonicTime> outage;  // since then nothing was delivered
+  bool outage_told = false;
+  Notice outages;
 
   // For statistics.
   std::array<std::uint64_t, 8> verdicts{};
@@ -325,8 +327,10 @@ void Uploader::State::settle(const http::Answer& answer, MonotonicTime now) {
       delivered_bytes += flight->bytes;
       finished = true;
       if (outage) {
-        report.warn(fmt::format("{}: chunks are delivered again after {}", Schedule::endpoint_of(lane),
-                                print_duration(std::chrono::ceil<seconds>(now - *outage))));
+        if (outage_told) {
+          report.warn(fmt::format("{}: chunks are delivered again after {}", Schedule::endpoint_of(lane),
+                                  print_duration(std::chrono::ceil<seconds>(now - *outage))));
+        }
         outage.reset();
       }
       break;
@@ -431,7 +435,12 @@ void Uploader::State::tell(const http::Answer& answer, const Outcome& outcome, c
     }
   } else if (!outage) {
     outage = now;
-    report.warn(fmt::format("{}: {}: all chunks are kept, next attempt in {}", endpoint, describe(answer), wait));
+    outage_told = outages.due(now);
+    if (!outage_told) return;
+    const bool web_page = answer.complete_header && answer.status / 100 == 2;
+    report.warn(fmt::format("{}: {}{}: all chunks are kept, next attempt in {} ({} of these)", endpoint,
+                            describe(answer), web_page ? ", but not from a chunk endpoint" : "", wait,
+                            outages.count()));
   }
 }
 

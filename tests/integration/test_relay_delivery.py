@@ -248,6 +248,13 @@ class Delivery(unittest.TestCase):
         self.assertLess(len(run.lines), 80)
         self.assertEqual(run.stderr.count("all chunks are kept"), 1)  # once in an outage, not for each attempt
 
+    def test_an_outage_at_each_other_request_is_told_once(self):
+        chunks = [b"1", b"2", b"3"]
+        with Endpoint([{"chunk": chunk.hex(), "status": 503, "times": 1} for chunk in chunks]) as endpoint:
+            run = self.relay().run(endpoint, [("D", chunk) for chunk in chunks], "--batch-chunks", "1")
+            self.assertEqual([status for _, _, status in brief(run)], [503, 202] * 3)
+        self.assertEqual([run.stderr.count(text) for text in ("all chunks are kept", "delivered again")], [1, 1])
+
     # Refused credentials and chunks.
 
     def check_refused_credentials(self, connections):
