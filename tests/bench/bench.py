@@ -29,7 +29,7 @@ import zlib
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
 import canlog  # noqa: E402
-from integration import application_port, endpoint, peers, uplink_service  # noqa: E402
+from integration import application_port, devices, endpoint, peers, uplink_service  # noqa: E402
 
 BIN = os.environ["FIELDPIPE_BIN"]
 ENVIRONMENT = {"PATH": f"{BIN}:/usr/sbin:/usr/bin:/bin", "FC_TOKEN": "t" * 64, "MEMFAULT_PROJECT_KEY": "k" * 32, "LC_ALL": "C.UTF-8", "HOME": "/dev/null"}
@@ -803,6 +803,73 @@ def full_service(configuration):
         return resident(service.running)
 
 
+@contextlib.contextmanager
+def simulated(*options):
+    """smp-sim; gives the place where it is."""
+    with subprocess.Popen(("smp-sim", *options), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT, text=True) as device:
+        try:
+            yield device.stdout.readline().strip()
+        finally:
+            device.terminate()
+
+
+@contextlib.contextmanager
+def bare_server():
+    """Sends SMP requests back as their own answers, and does nothing else."""
+    server = ("import socket\ns = socket.socket(type=socket.SOCK_DGRAM)\ns.bind(('127.0.0.1', 0))\nprint(s.getsockname()[1], flush=True)\n"
+              "while True:\n    data, peer = s.recvfrom(2048)\n    s.sendto(bytes((data[0] | 1,)) + data[1:], peer)")
+    with subprocess.Popen((sys.executable, "-c", server), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield f"udp:127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.terminate()
+
+
+def bench_smp(table, folder, options):
+    """smp-query against smp-sim: uploads with a window, an echo, many requests, memory."""
+    delay = 0.02
+    parts = 120 if options.quick else 240
+    image = f"{folder}/image"
+    for kind, overhead in (("udp", 28), ("serial", 4)):
+        for buffer in (384, 1024, 2048):
+            # What of a packet is file: the rest is header, map, offset and length.
+            packet = min(buffer, 1500 - overhead) if kind == "udp" else buffer - overhead
+            chunk = packet - 8 - 18
+            with open(image, "wb") as file:
+                file.write(devices.image(size=parts * chunk))
+            with simulated("--listen", kind, "--buf-size", f"{buffer}B", "--buf-count", "4", "--delay", "20ms", "--slot-size", "1MiB") as place:
+                upload = ("smp-query", "-c", place, "image", "upload", image)
+                erase = ("smp-query", "-c", place, "image", "erase")
+
+                def timed(*window):
+                    Run(erase)
+                    return Run((*upload, *window)).seconds
+
+                one = timed("--window", "1")
+                ours = statistics.median(timed() for _ in range(options.runs // 3))
+            size = os.path.getsize(image)
+            table.row(f"image upload, {kind}, {buffer}-byte buffers, against window 1", rate(size, ours), rate(size, one),
+                      one / ours, 2.5, at_most=False)
+            most = 3 * chunk / delay
+            table.row("   against window x chunk / delay", rate(size, ours), rate(most, 1), size / ours / most, 0.9, at_most=False)
+
+    with simulated("--listen", "udp") as place:
+        [echo] = alternate(5 * options.runs, lambda: Run(("smp-query", "-c", place, "echo", "x")).seconds)
+        table.row("smp-query echo over UDP, from start to end", ms(echo), "15 ms", echo / 0.015, 1)
+    requests = f"{folder}/requests"
+    count = 10_000
+    with open(requests, "w", encoding="ascii") as file:
+        file.writelines(f'{{"id":{n},"group":0,"command":0,"op":"write","payload":{{"d":"{n}"}}}}\n' for n in range(count))
+    with bare_server() as place:
+        many = ("smp-query", "-c", place, "--window", "32", "-")
+        [seconds] = alternate(options.runs, lambda: Run(many, requests).seconds)
+        table.row(f"{count:,} requests over one connection, a second", rate(count, seconds), "20.0 k/s", count / seconds / 20_000, 1, at_most=False)
+        resident = [resident_mib(many, requests)]
+    with simulated("--listen", "udp", "--slot-size", "1MiB") as place:
+        resident.append(resident_mib(("smp-query", "-c", place, "image", "upload", image), None))
+    table.row("smp-query, peak memory of these", f"{max(resident):.1f} MiB", "12 MiB", max(resident) / 12, 1)
+
+
 def cpu_ticks(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:
         return sum(map(int, file.read().rsplit(")", 1)[1].split()[11:13]))
@@ -811,12 +878,12 @@ def cpu_ticks(pid):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="a tenth of the input and few runs")
-    parser.add_argument("names", nargs="*", help="encode, signals, start, publish, spool, latency, upload, uplink, serve, ingest; all without one")
+    parser.add_argument("names", nargs="*", help="encode, signals, start, publish, spool, latency, upload, uplink, serve, smp, ingest; all without one")
     options = parser.parse_args()
     options.runs = 3 if options.quick else 9
     table = Table()
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.names or ("encode", "signals", "start", "publish", "spool", "latency", "upload", "uplink", "serve", "ingest"):
+        for name in options.names or ("encode", "signals", "start", "publish", "spool", "latency", "upload", "uplink", "serve", "smp", "ingest"):
             globals()[f"bench_{name}"](table, folder, options)
     return 1 if table.beyond else 0
 
