@@ -106,11 +106,12 @@ Result<ChunkReader::Step> ChunkReader::next(Bytes window, bool at_end) {
 // False: more bytes are needed to tell.
 Result<bool> ChunkReader::detect(Bytes window, bool at_end) {
   const std::string_view text = as_text(window);
-  if (text.starts_with(record::kFrameMark)) {
+  // At the end also the start of a mark: a frame that was cut.
+  if (text.starts_with(record::kFrameMark) || (at_end && !text.empty() && record::kFrameMark.starts_with(text))) {
     form_ = ChunkForm::kFrames;
     return true;
   }
-  if (record::kFrameMark.starts_with(text) && !at_end) return false;
+  if (record::kFrameMark.starts_with(text)) return false;
   const std::size_t begin = std::min(text.find_first_not_of(kSpaces), text.size());
   const std::size_t end = std::min(text.find('\n', begin), text.size());
   const std::string_view line = trimmed(text.substr(begin, end - begin));

@@ -172,7 +172,7 @@ Result<std::unique_ptr<Source>> source(const Options& options, const Keys& keys,
     if (reader.form == memfault::ChunkForm::kAuto) reader.form = memfault::ChunkForm::kConsole;
     return std::make_unique<SerialStream>(*options.serial, std::move(reader), report);
   }
-  if (options.broker.broker.empty()) return InputStream::create(options.inputs, std::move(reader));
+  if (options.broker.broker.empty()) return InputStream::create(options.inputs, std::move(reader), report);
   if (keys.empty() && !options.reader.topic.has_key()) {
     return fail(ErrorCode::kUsage, "no project key, and none in the topic",
                 "--project-key-file FILE, MEMFAULT_PROJECT_KEY, or {key} in --topic");

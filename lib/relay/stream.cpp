@@ -59,15 +59,15 @@ Result<std::size_t> RecordFeed::feed(Bytes window, bool at_end, Door& door) {
 }
 
 Result<std::unique_ptr<Source>> InputStream::create(std::vector<std::string> paths,
-                                                    memfault::ChunkReaderOptions options) {
+                                                    memfault::ChunkReaderOptions options, cli::Report& report) {
   if (paths.empty()) paths.emplace_back("-");
-  std::unique_ptr<InputStream> stream(new InputStream(std::move(paths), std::move(options)));
+  std::unique_ptr<InputStream> stream(new InputStream(std::move(paths), std::move(options), report));
   if (auto opened = stream->open_next(); !opened) return fail(std::move(opened));
   return stream;
 }
 
-InputStream::InputStream(std::vector<std::string> paths, memfault::ChunkReaderOptions options)
-    : paths_(std::move(paths)), feed_(std::move(options)) {}
+InputStream::InputStream(std::vector<std::string> paths, memfault::ChunkReaderOptions options, cli::Report& report)
+    : report_(report), paths_(std::move(paths)), feed_(std::move(options)) {}
 
 Result<void> InputStream::open_next() {
   const std::string& path = paths_[next_path_++];
@@ -97,6 +97,7 @@ Result<bool> InputStream::turn(const io::Loop& loop, Door& door) {
   if (!used) return tl::make_unexpected(std::move(used).error().in(input_->name()));
   input_->consume(*used);
   if (!feed_.more() && input_->at_end()) {
+    if (feed_.is_other_text()) report_.warn(fmt::format("{}: text without an MC: record", input_->name()));
     if (feed_.half_record()) return tl::make_unexpected(Error(*feed_.half_record()).in(input_->name()));
     if (next_path_ == paths_.size()) {
       ended_ = true;

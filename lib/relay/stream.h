@@ -30,13 +30,22 @@ class RecordFeed {
   [[nodiscard]] bool more() const { return more_; }
 
   // The bytes that follow are another input.
-  void begin_input() { reader_.begin_input(); }
+  void begin_input() {
+    reader_.begin_input();
+    before_ = reader_.count();
+  }
+
+  // The input so far is text, and holds nothing that looks like a chunk.
+  [[nodiscard]] bool is_other_text() const {
+    return reader_.form() == memfault::ChunkForm::kConsole && reader_.count() == before_;
+  }
 
   // A half record stood at the end of the input.
   [[nodiscard]] const std::optional<Error>& half_record() const { return half_record_; }
 
  private:
   memfault::ChunkReader reader_;
+  std::uint64_t before_ = 0;  // records of earlier inputs
   bool more_ = false;
   std::optional<Error> half_record_;
 };
@@ -45,7 +54,8 @@ class RecordFeed {
 class InputStream final : public Source {
  public:
   // Fails with kUsage where stdin is a terminal, and with kNoInput where the first file is none.
-  static Result<std::unique_ptr<Source>> create(std::vector<std::string> paths, memfault::ChunkReaderOptions options);
+  static Result<std::unique_ptr<Source>> create(std::vector<std::string> paths, memfault::ChunkReaderOptions options,
+                                                cli::Report& report);
 
   void watch(io::Loop& loop) const override;
   [[nodiscard]] std::optional<MonotonicTime> deadline() const override;
@@ -58,9 +68,10 @@ class InputStream final : public Source {
   void add_metrics(Metrics&) const override {}
 
  private:
-  InputStream(std::vector<std::string> paths, memfault::ChunkReaderOptions options);
+  InputStream(std::vector<std::string> paths, memfault::ChunkReaderOptions options, cli::Report& report);
   Result<void> open_next();
 
+  cli::Report& report_;
   std::vector<std::string> paths_;
   std::size_t next_path_ = 0;
   std::optional<io::Input> input_;

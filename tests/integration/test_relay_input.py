@@ -238,6 +238,13 @@ class Refusals(Relay):
                     self.assertEqual(result.returncode, status, result.stderr)
                 self.assertEqual(server.chunks(), [FIRST, SECOND] if status == 0 else [FIRST])
 
+    def test_what_is_no_chunk_at_all_is_told(self):
+        with endpoint.Endpoint() as server:
+            for data in (b"\x08\x01\xff" * 9, b"[]\n"):
+                self.assertIn(b"stdin: text without an MC: record", self.relay(server, data, "--device", "D").stderr)
+            self.assertEqual(self.relay(server, b"", "--device", "D").stderr, b"")
+            self.assertIn(b"input ends in a frame", self.relay(server, b"\0fp", "--device", "D", status=65).stderr)
+
     def test_too_many_devices(self):
         with endpoint.Endpoint([{"status": 503}]) as server:
             data = lines(*({"device": f"D{n}", "chunk": b64(b"x")} for n in range(5)))
