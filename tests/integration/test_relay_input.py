@@ -16,7 +16,7 @@ from pathlib import Path
 
 from integration import endpoint, peers
 from integration.peers import Running, wait_for
-from tools import TIMEOUT, environment, run
+from tools import BIN, TIMEOUT, environment, run
 
 KEY = "0123456789abcdef0123456789ABCDEF"
 # The two payloads of the documentation's page on chunk relays, and its single one.
@@ -381,6 +381,35 @@ class Life(Relay):
             relay.stdout.readline()
             relay.stdout.close()
             self.assertEqual(relay.process.wait(TIMEOUT), -signal.SIGPIPE)
+
+    def test_a_full_disk_drains_and_accepts_again(self):
+        disk = self.scratch / "disk"
+        disk.mkdir()
+        data = lines(*({"device": f"D{n % 10}", "chunk": b64(n.to_bytes(2, "big") + bytes(4000))} for n in range(2500)))  # 10 MB
+        in_namespace = ["/usr/bin/unshare", "-rm" if os.geteuid() else "-m", "sh", "-c",
+                        'mount -t tmpfs -o size=4m tmpfs "$0" || exit 77; exec "$@"', str(disk)]
+        self.spool = disk / "spool"
+        with endpoint.Endpoint([{"hold": "go"}]) as server:
+            tool, *arguments = self.arguments(server)
+            relay = self.enterContext(Running(*in_namespace, str(BIN / tool), *arguments, env=environment(MEMFAULT_PROJECT_KEY=KEY)))
+            with open(self.scratch / "data", "wb") as file:
+                file.write(data)
+            writer = subprocess.Popen(["cat", self.scratch / "data"], stdout=relay.stdin)
+            self.addCleanup(writer.wait, TIMEOUT)
+            relay.stdin.close()
+            relay.stdin = None
+            wait_for(lambda: "the spool is full" in relay.stderr or relay.process.poll() is not None, "the full disk")
+            # A container or a changed root may allow neither the namespace nor the mount.
+            if relay.process.poll() == 77 or "unshare: " in relay.stderr:
+                self.skipTest(relay.stderr.strip())
+            free = os.statvfs(f"/proc/{relay.pid}/root{disk}")
+            self.assertEqual(free.f_blocks * free.f_frsize, 4 << 20)
+            self.assertLess(free.f_bavail * free.f_frsize, 1 << 20)
+            server.release("go")
+            code, _ = relay.finish()
+            self.assertEqual(code, 0, relay.stderr)
+            for device in range(10):
+                self.assertEqual([int.from_bytes(chunk[:2], "big") for chunk in server.chunks(f"D{device}")], list(range(device, 2500, 10)))
 
     def test_a_full_spool_blocks_and_goes_on(self):
         chunk = os.urandom(30000)
