@@ -61,18 +61,21 @@ Answer Files::upload(const smp::fs::Upload::Request& request) {
   if (!is_mounted(request.name)) return refuse(Group::kFs, kMountPointNotFound);
   if (request.offset == 0 && !request.length) return refuse(smp::kInvalid);
   const bool is_open = open_ && open_->name == request.name;
+  const bool is_new = !files_.contains(request.name);
+  if (used_bytes() + (is_new ? request.name.size() : 0) + request.data.bytes.size() > kRoomBytes) {
+    return refuse(Group::kFs, kWriteFailed);
+  }
+  std::string& content = files_[request.name];
   if (!is_open) {
     // Only who opens the file truncates it: a second start without a close goes on where the first one was.
-    if (request.offset == 0) files_[request.name].clear();
+    if (request.offset == 0) content.clear();
     open_ = Upload{request.name, std::numeric_limits<std::uint64_t>::max()};
   }
   if (request.offset == 0) open_->length = *request.length;
-  std::string& content = files_[request.name];
   if (request.offset != 0 && request.offset != content.size()) {
     Failure failure{Group::kFs, smp::kFsOffsetNotValid, {}, {{"len", content.size()}}};
     return tl::make_unexpected(std::move(failure));
   }
-  if (used_bytes() + request.data.bytes.size() > kRoomBytes) return refuse(Group::kFs, kWriteFailed);
   content += request.data.bytes;
   if (content.size() == open_->length) open_.reset();
   return answer(smp::fs::Upload::Response{content.size()});

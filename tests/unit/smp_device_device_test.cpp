@@ -7,9 +7,15 @@
 #include <vector>
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include "core/bytes.h"
 #include "digest/digest.h"
+#include "smp/error.h"
+#include "smp/fs.h"
+#include "smp/image.h"
+#include "smp/os.h"
+#include "smp/settings.h"
 #include "smp_device/device.h"
 #include "smp_vectors.h"
 
@@ -254,6 +260,121 @@ TEST_CASE("group 128 as computed from its source") {
     ++compared;
   }
   CHECK(compared == 14);
+}
+
+// One request, with its group code if it was refused.
+struct Asked {
+  std::string payload;
+  std::int64_t rc = 0;
+};
+
+template <typename C>
+Asked ask(Bench& bench, const typename C::Request& message = {}) {
+  std::string payload;
+  smp::encode(payload, message);
+  std::string packet;
+  smp::append_packet(packet, {.op = C::kCommand.op, .group = C::kCommand.group, .command = C::kCommand.id},
+                     as_bytes(payload));
+  const auto answers = bench.ask(packet);
+  REQUIRE(answers.size() == 1);
+  const auto answer = smp::decode_packet(as_bytes(answers[0]));
+  const auto value = smp::decode_payload(answer->payload);
+  const auto error = smp::find_error(*value, C::kCommand.group);
+  return {std::string(as_text(answer->payload)), *error ? (*error)->rc : 0};
+}
+
+void upload(Bench& bench, const std::string& file) {
+  for (std::size_t offset = 0; offset < file.size(); offset += 128) {
+    smp::image::Upload::Request part;
+    part.offset = offset;
+    if (offset == 0) part.length = file.size();
+    part.data.bytes = file.substr(offset, 128);
+    REQUIRE(ask<smp::image::Upload>(bench, part).rc == 0);
+  }
+}
+
+smp::image::State state(Bench& bench) {
+  const Asked asked = ask<smp::image::ReadState>(bench);
+  return *smp::decode<smp::image::State>(*smp::decode_payload(as_bytes(asked.payload)));
+}
+
+TEST_CASE("an image under test is left with the next start, unless it was confirmed") {
+  for (const bool confirms : {false, true}) {
+    for (const bool crashes : {false, true}) {
+      CAPTURE(confirms);
+      CAPTURE(crashes);
+      Profile profile = make_profile();
+      profile.test_crashes = crashes;
+      Bench bench(profile);
+      const std::string file = make_file({2, 0, 0, 0}, 1000);
+      upload(bench, file);
+      REQUIRE(ask<smp::image::WriteState>(bench, {smp::ByteString{hash_of(file)}, false}).rc == 0);
+      bench.device.restart(bench.now);
+      CHECK(bench.ask(from_hex("0a00000600000000a16164626869")).empty());
+      bench.wait(seconds(1));
+      CHECK(state(bench).images[0].version == (crashes ? "0.0.0" : "2.0.0"));
+      CHECK(state(bench).images[0].confirmed == crashes);
+      if (confirms) REQUIRE(ask<smp::image::WriteState>(bench, {std::nullopt, true}).rc == 0);
+      bench.device.restart(bench.now);
+      bench.wait(seconds(1));
+      CHECK(state(bench).images[0].version == (crashes || !confirms ? "0.0.0" : "2.0.0"));
+      CHECK(state(bench).images[0].confirmed);
+    }
+  }
+}
+
+TEST_CASE("a damaged image is not started, but erased") {
+  Bench bench(make_profile());
+  std::string file = make_file({2, 0, 0, 0}, 1000);
+  file[100] = static_cast<char>(file[100] ^ 1);
+  upload(bench, file);
+  REQUIRE(ask<smp::image::WriteState>(bench, {smp::ByteString{hash_of(file)}, true}).rc == 0);
+  CHECK(state(bench).images[1].permanent);
+  bench.device.restart(bench.now);
+  bench.wait(seconds(1));
+  REQUIRE(state(bench).images.size() == 1);
+  CHECK(state(bench).images[0].version == "0.0.0");
+}
+
+TEST_CASE("a new upload cancels what is pending") {
+  Bench bench(make_profile());
+  const std::string file = make_file({2, 0, 0, 0}, 1000);
+  upload(bench, file);
+  REQUIRE(ask<smp::image::WriteState>(bench, {smp::ByteString{hash_of(file)}, false}).rc == 0);
+  upload(bench, make_file({3, 0, 0, 0}, 1000));
+  CHECK_FALSE(state(bench).images[1].pending);
+}
+
+TEST_CASE("a restart forgets what was not saved, and keeps the rest") {
+  Bench bench(make_profile());
+  REQUIRE(ask<smp::settings::Write>(bench, {"app/kept", {"1"}}).rc == 0);
+  REQUIRE(ask<smp::settings::Save>(bench).rc == 0);
+  REQUIRE(ask<smp::settings::Write>(bench, {"app/lost", {"1"}}).rc == 0);
+  REQUIRE(ask<smp::os::WriteDateTime>(bench, {"2026-08-01T12:34:56"}).rc == 0);
+  REQUIRE(ask<smp::fs::Upload>(bench, {"/lfs1/a", 0, 5, {"hello"}}).rc == 0);
+  bench.device.restart(bench.now);
+  bench.wait(seconds(2));
+  CHECK(ask<smp::settings::Read>(bench, {"app/kept", std::nullopt}).rc == 0);
+  CHECK(ask<smp::settings::Read>(bench, {"app/lost", std::nullopt}).rc == 3);
+  CHECK(ask<smp::os::ReadDateTime>(bench).payload.find("2026-08-01T12:34:58") != std::string::npos);
+  CHECK(ask<smp::fs::Status>(bench, {"/lfs1/a"}).rc == 0);
+}
+
+TEST_CASE("files take no more than their room, names included") {
+  Bench bench(make_profile());
+  std::size_t taken = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    const Asked asked = ask<smp::fs::Upload>(bench, {fmt::format("/lfs1/{:0200}", i), 0, 10, {"x"}});
+    if (asked.rc != 0) {
+      CHECK(asked.rc == 10);
+      break;
+    }
+    ++taken;
+  }
+  CHECK(taken > 4000);
+  CHECK(taken < 6000);
+  CHECK(ask<smp::fs::Upload>(bench, {"/elsewhere/a", 0, 1, {"x"}}).rc == 14);
+  CHECK(ask<smp::fs::Upload>(bench, {"/lfs1/b", 0, std::nullopt, {"x"}}).rc == smp::kInvalid);
 }
 
 }  // namespace
