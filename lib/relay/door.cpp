@@ -141,23 +141,34 @@ bool Door::is_stuck(const spool::LaneSummary& lane) {
 // kept as a dead letter, and forgets them. The sequence matters: a sender may count answers.
 Result<void> Door::settle(std::uint64_t accepted) {
   Result<void> buried;
-  auto at = batch_.begin();
-  for (; at != batch_.end(); ++at) {
-    if (at->reason.empty()) {
+  auto end = batch_.begin();
+  auto first_buried = batch_.end();
+  for (; end != batch_.end(); ++end) {
+    if (end->reason.empty()) {
       if (accepted == 0) break;
       --accepted;
-    } else if (at->reason != kFull) {
-      if (buried = bury(*at); !buried) break;
+    } else if (end->reason != kFull) {
+      if (buried = bury(*end); !buried) break;
+      first_buried = std::min(first_buried, end);
     }
+  }
+  // One sync for all of them: who sends nothing but rubbish must not keep everybody else waiting.
+  if (first_buried != batch_.end()) {
+    if (auto committed = dead_letters_.commit(); !committed) {
+      buried = std::move(committed);
+      end = first_buried;
+    }
+  }
+  for (auto at = batch_.begin(); at != end; ++at) {
     answer(*at);
     batch_bytes_ -= at->chunk.size();
   }
-  batch_.erase(batch_.begin(), at);
+  batch_.erase(batch_.begin(), end);
   return buried;
 }
 
 Result<void> Door::bury(const Record& record) {
-  return dead_letters_.add(
+  return dead_letters_.append(
       record.lane, {0, record.time, record.reason, record.detail, record.size_bytes, record.chunk, record.is_chunk});
 }
 

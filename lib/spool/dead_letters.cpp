@@ -78,6 +78,7 @@ Result<DeadLetters> DeadLetters::open(Spool& spool, std::uint64_t max_bytes) {
 // With `spool`, forgets letters whose record is in it again, because a crash came between the two halves of take().
 Result<void> DeadLetters::count_taken(Spool* spool) {
   taken_ = 0;
+  evicted_ = evicted();
   for (const LaneSummary& summary : store_.lanes()) {
     const std::string lane(summary.lane);
     store_.rewind(lane);
@@ -106,13 +107,23 @@ void DeadLetters::settle(Spool& spool) const {
 }
 
 Result<void> DeadLetters::add(std::string_view lane, const DeadLetter& letter) {
-  const std::uint64_t evicted_before = evicted();
+  auto added = append(lane, letter);
+  return added ? commit() : added;
+}
+
+Result<void> DeadLetters::append(std::string_view lane, const DeadLetter& letter) {
   std::string bytes;
   append_dead_letter(bytes, letter);
   if (auto appended = store_.append(lane, as_bytes(bytes), letter.time); !appended) return fail(std::move(appended));
-  if (auto committed = store_.commit(); !committed) return committed;
   if (letter.sequence != 0) ++taken_;
-  return evicted() == evicted_before ? Result<void>() : count_taken();
+  return {};
+}
+
+Result<void> DeadLetters::commit() {
+  auto committed = store_.commit();
+  if (committed && evicted() == evicted_) return committed;
+  auto counted = count_taken();
+  return committed ? counted : committed;
 }
 
 Result<void> DeadLetters::take(std::string_view lane, const DeadLetter& letter, Spool& spool) {

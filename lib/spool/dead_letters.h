@@ -52,6 +52,10 @@ class DeadLetters {
   // The same for a record that was refused at the door, so with the sequence 0. Durable on return.
   Result<void> add(std::string_view lane, const DeadLetter& letter);
 
+  // The two halves of add(), for many letters that are made durable together.
+  Result<void> append(std::string_view lane, const DeadLetter& letter);
+  Result<void> commit();
+
   // The letter, or nothing where there is none with this number.
   Result<std::optional<DeadLetter>> find(std::string_view lane, Sequence number);
 
@@ -75,7 +79,8 @@ class DeadLetters {
   void forget(std::string_view lane, Sequence number, const DeadLetter& letter, Outcome outcome, Spool& spool);
 
   Spool store_;
-  std::uint64_t taken_ = 0;  // letters kept that were records of the spool
+  std::uint64_t taken_ = 0;    // letters kept that were records of the spool
+  std::uint64_t evicted_ = 0;  // when these were counted
 };
 
 // Shows the dead letters of a spool as inspect() shows its records. None where there never was one.

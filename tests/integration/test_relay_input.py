@@ -245,6 +245,17 @@ class Refusals(Relay):
             self.assertEqual(self.relay(server, b"", "--device", "D").stderr, b"")
             self.assertIn(b"input ends in a frame", self.relay(server, b"\0fp", "--device", "D", status=65).stderr)
 
+    def test_what_is_refused_is_kept_with_one_sync_for_many(self):
+        with endpoint.Endpoint() as server:
+            trace = self.scratch / "trace"
+            result = subprocess.run(["strace", "-f", "-o", trace, "-e", "trace=fdatasync", str(BIN / "mflt-relay"),
+                                     *map(str, self.arguments(server, "--ack")[1:])],
+                                    input=lines({"device": "..", "chunk": "AAAA"}) * 2000, capture_output=True, timeout=TIMEOUT,
+                                    env=environment(MEMFAULT_PROJECT_KEY=KEY, ASAN_OPTIONS="detect_leaks=0"))
+            self.assertEqual(result.returncode, 1, result.stderr)
+            self.assertEqual(len(self.acknowledgements(result.stdout)), 2000)
+            self.assertLess(trace.read_text().count("fdatasync("), 100)
+
     def test_too_many_devices(self):
         with endpoint.Endpoint([{"status": 503}]) as server:
             data = lines(*({"device": f"D{n}", "chunk": b64(b"x")} for n in range(5)))
