@@ -16,6 +16,9 @@ namespace {
 
 constexpr std::string_view kSpace = " \t";
 
+// Spreadsheets put it before a table that they save as UTF-8.
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
 bool begins_number(std::string_view text) {
   return !text.empty() && (text.front() == '-' || (text.front() >= '0' && text.front() <= '9'));
 }
@@ -96,6 +99,7 @@ LineEncoder::LineEncoder(LineSettings settings) : settings_(std::move(settings))
 
 Result<void> LineEncoder::encode(std::string_view text, std::uint64_t now_ms, std::string& out,
                                  std::size_t readable_bytes) {
+  if (!std::exchange(begun_, true) && text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   const std::string_view line = trimmed(text);
   if (line.empty()) return {};
   if (now_text_.empty() || now_ms != now_ms_) {
@@ -224,9 +228,12 @@ Result<void> LineEncoder::add(std::string_view key, std::string_view text, bool 
   }
   const bool is_json = !quoted && reader_.is_value(text, kMaxLineDepth - 1);
   if (key == "stream") {
-    // Its text outlives the line's other values: quoted or not, it is a name.
     std::string_view name = text;
-    if (is_json && name.starts_with('"')) name = name.substr(1, name.size() - 2);
+    if (is_json && text.starts_with('"')) {
+      reader_.open(fmt::format("[{}]", text));
+      reader_.enter_array();
+      if (reader_.next_element()) name = reader_.string();
+    }
     if (auto checked = check_stream_name(name); !checked) return checked;
     const std::size_t at = strings_.size();
     strings_.append(name);

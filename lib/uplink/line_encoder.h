@@ -33,7 +33,8 @@ struct LineSettings {
 // Turns text lines into data lines. What a line lacks is filled in: the stream from the settings, the sequence from a
 // counter of its stream that begins at 1 (and goes on at 0 behind 4294967295), the timestamp from the caller. Values
 // keep their JSON text; a cell, or a value of a pair, that is no JSON value is a string, and an empty cell is no
-// column. The names stream, sequence and timestamp mean in every form what they mean in JSON.
+// column. A byte order mark before the first line is passed over. The names stream, sequence and timestamp mean in
+// every form what they mean in JSON.
 class LineEncoder {
  public:
   static constexpr std::size_t kMaxStreams = 1024;  // with a counter
@@ -65,6 +66,7 @@ class LineEncoder {
   json::Reader reader_;
   Payload payload_;
   Given given_;
+  bool begun_ = false;  // a line has come
   bool unusable_ = false;
   std::uint64_t now_ms_ = 0;
   std::string now_text_;

@@ -121,7 +121,11 @@ Result<Settings> settings(const Options& options) {
   if (options.status && (options.prints_actions || !options.actions.commands.empty())) {
     return fail(ErrorCode::kUsage, "--status: cannot go together with --actions and --exec");
   }
-  if (options.lines.field.empty()) return fail(ErrorCode::kUsage, "--field: is empty");
+  const std::string& field = options.lines.field;
+  if (field.empty()) return fail(ErrorCode::kUsage, "--field: is empty");
+  if (field == "stream" || field == "sequence" || field == "timestamp") {
+    return fail(ErrorCode::kUsage, fmt::format("--field: {} is no column", field));
+  }
   Settings to;
   to.link = {options.service, options.retry, options.wait_stored, options.timeout, options.buffer_bytes};
   to.lines = options.lines;

@@ -91,6 +91,9 @@ TEST_CASE("pairs: JSON values stay, anything else is a string") {
   CHECK(lines("sequence=1.5") == "sequence: must be an integer from 0 to 4294967295, is 1.5");
   CHECK(lines("timestamp=-1") == "timestamp: must be an integer from 0 to 18446744073709551615, is -1");
   CHECK(lines("stream=a#") == "stream name 'a#' holds '#'");
+  CHECK(lines(R"(stream="t\u0031 \"x\"" sequence=1)") ==
+        R"({"stream":"t1 \"x\"","sequence":1,"timestamp":1700000000000})");
+  CHECK(lines(R"(stream="a\u002fb")") == "stream name 'a/b' holds '/'");
   CHECK(lines("a=\xff") == "not UTF-8");
 }
 
@@ -105,6 +108,20 @@ TEST_CASE("CSV: the first line names the columns") {
   CHECK(lines("1,2,3,4,5") == "5 cells under a header of 4");
   CHECK(lines("1,\"2,3,4") == "cell without its closing quote");
   CHECK(lines("1,\"2\"3,4,5") == "'3,4,5' behind a cell's closing quote");
+}
+
+TEST_CASE("a byte order mark before the first line is passed over, whatever the form") {
+  CHECK(Lines({Form::kAuto, "s", "value"})("\xEF\xBB\xBF{\"a\":1}") == point(1, R"("a":1)"));
+  CHECK(Lines({Form::kAuto, "s", "value"})("\xEF\xBB\xBF"
+                                           "22.5\r") == point(1, R"("value":22.5)"));
+  CHECK(Lines({Form::kAuto, "s", "value"})("\xEF\xBB\xBF"
+                                           "a=1") == point(1, R"("a":1)"));
+  Lines csv({Form::kAuto, "s", "value"});
+  CHECK(csv("\xEF\xBB\xBF\"a\",b") == "");
+  CHECK(csv("\xEF\xBB\xBF"
+            "1,2") == point(1,
+                            "\"a\":\"\xEF\xBB\xBF"
+                            "1\",\"b\":2"));
 }
 
 TEST_CASE("a header that is none ends the run") {
