@@ -407,6 +407,7 @@ Result<Configuration> parse_configuration(std::string_view text) {
       stream = to.streams.end() - 1;
     }
     if (auto read = read_stream(value, *stream, to.warnings); !read) return fail(std::move(read));
+    if (name == kResponseStream) stream->batch_size = 1;  // a status goes up at once, by itself
   }
   if (const toml::Value* mqtt = top.find("mqtt")) {
     if (auto read = read_mqtt(*mqtt, to); !read) return fail(std::move(read));

@@ -11,6 +11,7 @@
 #include "cli/file.h"
 #include "cli/secret.h"
 #include "core/text.h"
+#include "io/socket.h"
 #include "mqtt/client.h"
 #include "spool/options.h"
 
@@ -71,7 +72,9 @@ std::string print_app(const uplink::App& app, const uplink::Configuration& confi
   if (!app.unix_path.empty()) text += fmt::format(" unix:{}", printable(app.unix_path));
   if (app.port != 0) {
     if (configuration.bind.empty()) text += fmt::format(" 127.0.0.1:{0} [::1]:{0}", app.port);
-    for (const std::string& address : configuration.bind) text += fmt::format(" {}:{}", printable(address), app.port);
+    for (const std::string& address : configuration.bind) {
+      text += ' ' + printable(io::print_endpoint({address, app.port, {}}));
+    }
   }
   for (const uplink::Route& route : app.actions) {
     text += fmt::format(", action {}", printable(route.name));
@@ -139,6 +142,10 @@ Result<Settings> settings(const Options& options, KeyFiles& keys, cli::Report& r
       return fail(ErrorCode::kConfig,
                   fmt::format("{}: streams.{}: {}", options.config, printable(stream.name), checked.error().what));
     }
+  }
+  const std::string actions = uplink::expand_topic(to.configuration.actions_subscription, to.device);
+  if (auto checked = mqtt::check_topic(actions); !checked) {
+    report.warn(fmt::format("{}: actions_subscription: {}, so no actions come", options.config, checked.error().what));
   }
   auto connection = connection_of(to, keys);
   if (!connection) return fail(std::move(connection));

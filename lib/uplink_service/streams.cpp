@@ -36,7 +36,6 @@ Streams::Streams(const uplink::Configuration& configuration, const uplink::Devic
 
 Stream& Streams::add(uplink::StreamSettings settings) {
   const bool is_status = settings.name == uplink::kResponseStream;
-  if (is_status) settings.batch_size = 1;  // a status goes up at once, by itself
   std::string topic = uplink::stream_topic(settings, device_);
   std::string name = settings.name;
   // A stream in memory whose points an earlier run had in the spool has that emptied first.
