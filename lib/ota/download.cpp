@@ -97,9 +97,21 @@ class Part {
   std::uint64_t size_ = 0;
 };
 
+tl::unexpected<Error> not_a_file(const std::string& path) {
+  return fail(ErrorCode::kIo, fmt::format("{}: is not a regular file", path));
+}
+
 Result<Part> Part::open(std::string path, const std::optional<Expected>& expected) {
-  io::Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file) return tl::make_unexpected(io::system_error(path, errno));
+  // A pipe of that name would never give its end.
+  io::Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600));
+  if (!file) {
+    Error error = io::system_error(path, errno);
+    error.code = ErrorCode::kIo;  // no such folder is no missing input
+    return tl::make_unexpected(std::move(error));
+  }
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) return tl::make_unexpected(io::system_error(path, errno));
+  if (!S_ISREG(status.st_mode)) return not_a_file(path);
   Part part(std::move(path), std::move(file), expected ? std::optional(expected->algorithm) : std::nullopt);
   // Without a digest nobody could tell whether these are bytes of this artifact.
   if (!expected) {
@@ -151,6 +163,11 @@ class Download {
     began_ = false;
     auto answer = send(loop_, client_, request);
     if (!written_) return fail(std::move(written_));
+    if (!answer && answer.error().code == ErrorCode::kUsage) {
+      // It is the service that named this URL, not who runs the tool.
+      answer.error().code = ErrorCode::kRefused;
+      return tl::make_unexpected(std::move(answer).error().in("the release"));
+    }
     return answer;
   }
 
@@ -238,6 +255,9 @@ Result<void> check(const memfault::Artifact& artifact, const std::optional<Expec
 
 Result<void> download(io::Loop& loop, http::Client& client, memfault::Artifact artifact, const std::string& path,
                       const OnProgress& on_progress, const Renew& renew, cli::Report& report) {
+  // The rename would put the update in the place of a device or a pipe.
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) return not_a_file(path);
   const auto expected = expected_digest(artifact);
   if (!expected) report.warn("the release names no digest; only the size is checked");
   auto part = Part::open(path + ".part", expected);

@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import os
 import pathlib
 import signal
 import tempfile
@@ -178,6 +179,26 @@ class Ota(unittest.TestCase):
                 with self.subTest(bytes=len(left)):
                     self.part.write_bytes(left)
                     self.fetched(self.ota(endpoint, "--fetch", self.target))
+
+    def test_only_files_are_written(self):
+        pipe, folder, link = self.folder / "pipe", self.folder / "folder", self.folder / "link"
+        os.mkfifo(pipe)
+        folder.mkdir()
+        link.symlink_to(pipe)
+        os.mkfifo(self.part)
+        with Endpoint(files={"/fw.bin": FIRMWARE}) as endpoint:
+            self.play(endpoint)
+            for target, named in (pipe, "pipe"), (folder, "folder"), (link, "link"), (self.target, "fw.bin.part"):
+                with self.subTest(target=named):
+                    self.refused(self.ota(endpoint, "--fetch", target), 74, f"{named}: is not a regular file")
+            self.refused(self.ota(endpoint, "--fetch", self.folder / "none/fw.bin"), 74, "No such file or directory")
+        self.assertTrue(pipe.is_fifo() and link.is_symlink())
+
+    def test_an_address_that_is_not_followed(self):
+        for url in "file:///etc/passwd", "http://192.0.2.1/fw.bin", "https://user:word@localhost/", "/fw.bin":
+            with self.subTest(url=url), Endpoint() as endpoint:
+                self.play(endpoint, url=url)
+                self.refused(self.ota(endpoint, "--fetch", self.target), 69, "fw.bin: the release: ")
 
     def test_a_server_without_ranges(self):
         with Endpoint(files={"/fw.bin": FIRMWARE}) as endpoint:
