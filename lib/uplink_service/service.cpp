@@ -178,8 +178,9 @@ void Service::refuse(const Error& error, const std::string& where, MonotonicTime
 
 void Service::commit(MonotonicTime now) {
   if (actions_.has_unsaved(now)) actions_.save(streams_, now);
-  const auto committed = streams_.commit(now);
-  actions_.saved(streams_, committed);
+  const Streams::Committed spools = streams_.commit(now);
+  actions_.saved(streams_, spools.statuses);
+  const Result<void>& committed = spools.all();
   if (!committed) {
     if (committed.error().code == ErrorCode::kIo) {
       if (!disk_failed_) report_.warn(fmt::format("spool: {}; no more lines are taken", committed.error().what));

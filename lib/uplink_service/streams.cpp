@@ -109,11 +109,10 @@ Result<void> Streams::commit(Ledger& ledger) {
   return committed;
 }
 
-Result<void> Streams::commit(MonotonicTime now) {
-  Result<void> result = commit(data_);
-  if (auto committed = commit(statuses_); !committed) result = std::move(committed);
+Streams::Committed Streams::commit(MonotonicTime now) {
+  Committed committed{commit(data_), commit(statuses_)};
   for (Stream* stream : touched_) {
-    if (result) {
+    if (stream == status_ ? committed.statuses : committed.points) {
       counts_.accepted += stream->staged();
       stream->accept(now);
     } else {
@@ -121,7 +120,7 @@ Result<void> Streams::commit(MonotonicTime now) {
     }
   }
   touched_.clear();
-  return result;
+  return committed;
 }
 
 void Streams::flush(MonotonicTime now, bool all) {

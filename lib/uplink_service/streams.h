@@ -49,8 +49,18 @@ class Streams {
   // A status that the spool does not take: it waits in memory.
   void push_status(std::string_view point) { status_->push(point); }
 
-  // Makes what was appended durable and so accepted. Where that fails none of it is, as far as its sender is to know.
-  Result<void> commit(MonotonicTime now);
+  // What a commit has made durable, in each spool.
+  struct Committed {
+    Result<void> points;
+    Result<void> statuses;  // and notes
+
+    // The first failure.
+    [[nodiscard]] const Result<void>& all() const { return points ? statuses : points; }
+  };
+
+  // Makes what was appended durable and so accepted. Where a spool fails nothing of it is, as far as its sender is to
+  // know.
+  Committed commit(MonotonicTime now);
 
   // Closes the batches whose time has come, and with `all` every one.
   void flush(MonotonicTime now, bool all);

@@ -67,7 +67,7 @@ struct Run {
   }
   void commit(MonotonicTime now = kNow) {
     actions.save(streams, now);
-    actions.saved(streams, streams.commit(now));
+    actions.saved(streams, streams.commit(now).statuses);
   }
   // id, state and error of what goes up.
   std::vector<std::string> told() {
@@ -240,7 +240,7 @@ TEST_CASE("an answer that is stored closes its action, though the record of that
     // The application's answer, and a power cut before the record of the action.
     REQUIRE(run.streams.append_status(
         R"({"sequence":1,"timestamp":1,"action_id":"1","state":"Completed","progress":100,"errors":[]})"));
-    REQUIRE(run.streams.commit(kNow));
+    REQUIRE(run.streams.commit(kNow).all());
   }
   Run run(configuration, folder);
   CHECK(run.actions.counts().open == 0);
@@ -276,7 +276,7 @@ TEST_CASE("an older answer does not close an action with the same id") {
     Run run(configuration, folder);
     REQUIRE(run.streams.append_status(
         R"({"sequence":1,"timestamp":1,"action_id":"1","state":"Completed","progress":100,"errors":[]})"));
-    REQUIRE(run.streams.commit(kNow));
+    REQUIRE(run.streams.commit(kNow).all());
     run.receive("1", "slow");
   }
   Run run(configuration, folder);
@@ -289,12 +289,32 @@ TEST_CASE("an action that cannot be stored fails, and what goes up waits in memo
   Run run(configuration, folder);
   REQUIRE(run.actions.receive(R"({"action_id":"1","name":"slow","payload":""})", kNow));
   run.actions.save(run.streams, kNow);
-  REQUIRE(run.streams.commit(kNow));
+  REQUIRE(run.streams.commit(kNow).all());
   run.told();
   run.actions.saved(run.streams, fail(ErrorCode::kIo, "no disk"));
   CHECK(run.front("main") == "nothing");
   run.commit();
   CHECK(run.told() == Texts{"1 Received", "1 Failed: The action could not be stored: no disk"});
+}
+
+TEST_CASE("a spool of data that cannot be written fails no action") {
+  Folder folder;
+  const auto configuration = configured();
+  Run run(configuration, folder);
+  uplink::Payload point;
+  point.stream = "one";
+  REQUIRE(run.streams.append(point));
+  // As a commit within append() that fails leaves it: the spool holds another number of records than were appended.
+  REQUIRE(run.data.append("one", as_bytes("{}")));
+  REQUIRE(run.actions.receive(R"({"action_id":"1","name":"slow","payload":""})", kNow));
+  run.actions.save(run.streams, kNow);
+  const Streams::Committed committed = run.streams.commit(kNow);
+  CHECK_FALSE(committed.points);
+  CHECK_FALSE(committed.all());
+  REQUIRE(committed.statuses);
+  run.actions.saved(run.streams, committed.statuses);
+  CHECK(run.front("main") == "1");
+  CHECK_FALSE(run.actions.has_unsaved(kNow));
 }
 
 TEST_CASE("records of actions read back, and others are none") {
