@@ -18,21 +18,6 @@
 namespace fieldpipe::io {
 namespace {
 
-// Opens a device or a named pipe. The latter waits for its reader; nothing has been done yet that needs cleaning up, so
-// a stop signal, which Loop holds back, ends the process there as if there was no Loop.
-Descriptor open_special(const std::string& path) {
-  sigset_t stops;
-  sigset_t before;
-  sigemptyset(&stops);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&stops, signal);
-  pthread_sigmask(SIG_UNBLOCK, &stops, &before);
-  Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
-  const int error_number = errno;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  errno = error_number;
-  return file;
-}
-
 // Where a file of this name goes: links are followed, also to what does not exist yet, so that the file they name is
 // replaced and not the link.
 std::filesystem::path followed(std::filesystem::path path) {
@@ -48,6 +33,23 @@ std::filesystem::path followed(std::filesystem::path path) {
 bool would_block(int error_number) { return error_number == EAGAIN || error_number == EWOULDBLOCK; }
 
 }  // namespace
+
+Result<Descriptor> open_to_write(const std::string& path, int flags) {
+  sigset_t stops;
+  sigset_t before;
+  sigemptyset(&stops);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&stops, signal);
+  pthread_sigmask(SIG_UNBLOCK, &stops, &before);
+  Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY | flags, 0666));
+  const int error_number = errno;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (!file) return tl::make_unexpected(system_error(path, error_number));
+  // Only after the open, which has to wait for the reader of a named pipe.
+  if (::fcntl(file.get(), F_SETFL, (flags & O_APPEND) | O_NONBLOCK) != 0) {
+    return tl::make_unexpected(system_error(path, errno));
+  }
+  return file;
+}
 
 Output::Output(Descriptor owned, int fd, std::string name) : owned_(std::move(owned)), fd_(fd), name_(std::move(name)) {
   buffer_.reserve(2 * kBlockBytes);
@@ -91,11 +93,10 @@ Result<Output> Output::open(const std::string& path, bool binary) {
   const bool exists = ::stat(path.c_str(), &status) == 0;
   if (!exists && errno == ELOOP) return tl::make_unexpected(system_error(path, errno));
   if (exists && !S_ISREG(status.st_mode)) {
-    Descriptor file = open_special(path);
-    // Only after the open, which has to wait for the reader of a named pipe.
-    if (!file || ::fcntl(file.get(), F_SETFL, O_NONBLOCK) != 0) return tl::make_unexpected(system_error(path, errno));
-    const int fd = file.get();
-    Output output(std::move(file), fd, path);
+    auto file = open_to_write(path, 0);
+    if (!file) return fail(std::move(file));
+    const int fd = file->get();
+    Output output(*std::move(file), fd, path);
     output.never_blocks_ = true;
     return output;
   }

@@ -11,6 +11,11 @@
 
 namespace fieldpipe::io {
 
+// Opens what is there, or creates it where `flags` have O_CREAT, to be written to without waiting. A named pipe waits
+// for its reader here, before anything was done that needs cleaning up: a stop signal, which Loop holds back, ends the
+// process as if there was no Loop. O_APPEND is kept. Fails as system_error() says.
+Result<Descriptor> open_to_write(const std::string& path, int flags);
+
 // Writers append to buffer() and call flush when it is full; whoever is about to wait calls flush
 // too. So busy pipes get whole blocks and idle pipes get each record at once.
 class Output {

@@ -24,15 +24,21 @@ constexpr std::chrono::seconds kListen{4};
 
 // Where the text of a console goes: a file that grows as it comes, or the results' own output.
 Result<std::function<void(std::string_view)>> open_console(const std::string& path, io::Output& out,
-                                                           io::Descriptor& file) {
+                                                           io::Descriptor& file, cli::Report& report) {
   if (path.empty()) return std::function<void(std::string_view)>();
   if (path == "-") return [&out](std::string_view text) { out.buffer().append(text); };
-  file = io::Descriptor(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0666));
-  if (!file) return tl::make_unexpected(io::system_error(path, errno));
-  return [fd = file.get()](std::string_view text) {
+  auto opened = io::open_to_write(path, O_CREAT | O_APPEND);
+  if (!opened) return fail(std::move(opened));
+  file = *std::move(opened);
+  return [fd = file.get(), path, &report, told = false](std::string_view text) mutable {
     while (!text.empty()) {
       const ssize_t count = ::write(fd, text.data(), text.size());
-      if (count <= 0) return;  // the log of a device is worth less than what is being done to it
+      if (count < 0) {
+        // The log of a device is worth less than what is being done to it, so nothing waits or fails here.
+        if (!std::exchange(told, true))
+          report.warn(io::system_error(path, errno).what + "; text of the console is lost");
+        return;
+      }
       text.remove_prefix(static_cast<std::size_t>(count));
     }
   };
@@ -69,7 +75,7 @@ Outcome<void> run(const Options& options, cli::Report& report, io::Loop& loop, i
 
   io::Descriptor console_file;
   SessionSettings settings = options.session;
-  auto console = open_console(options.console, out, console_file);
+  auto console = open_console(options.console, out, console_file, report);
   if (!console) return pass(std::move(console));
   settings.transport.console = *std::move(console);
   if (options.console == "-") settings.before_wait = [&] { return out.flush(loop); };

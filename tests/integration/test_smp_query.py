@@ -224,6 +224,20 @@ class Misbehaving(Files):
         self.assertEqual(result(server.place, "--console", log, "echo", "x"), {"r": "x"})
         self.assertEqual(log.read_bytes(), Terminal.noise + b"uart:~$ ")
 
+    def test_a_console_file_that_takes_no_more_stops_nothing(self):
+        class Loud(Terminal):
+            noise = b"tick\r\n" * 30000
+
+        server = self.serve(Loud)
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        self.addCleanup(os.close, os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
+        for console, why in (pipe, b"Resource temporarily unavailable"), ("/dev/full", b"No space left on device"):
+            with self.subTest(console=str(console)):
+                done = query(server.place, "--console", console, "echo", "x")
+                self.assertEqual((done.returncode, json.loads(done.stdout)), (0, {"r": "x"}))
+                self.assertEqual(done.stderr.count(why + b"; text of the console is lost\n"), 1)
+
     def test_a_shell_that_swallows_the_first_frame_hears_the_second(self):
         class Shell(Terminal):
             def talk(self, descriptor):
