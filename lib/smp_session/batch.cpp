@@ -203,7 +203,6 @@ Result<void> Batch::advance_queue(io::Output& out) {
       // All before it is answered, and nothing behind it was read.
       if (auto flushed = out.flush(session_.loop()); !flushed) return flushed;
       settle(item, item.procedure->run(session_, progress_));
-      if (!session_.is_open()) return fail(ErrorCode::kUnavailable, "the connection has gone");
     }
     if (!item.answer) break;
     ++lines_;
@@ -212,6 +211,10 @@ Result<void> Batch::advance_queue(io::Output& out) {
     if (!item.id.empty()) to.append(R"("id":)").append(item.id).push_back(',');
     to.append(*item.answer).append("}\n");
     items_.pop_front();
+    if (!session_.is_open()) {
+      if (auto flushed = out.flush(session_.loop()); !flushed) return flushed;
+      return fail(ErrorCode::kUnavailable, "the connection has gone");
+    }
     if (out.full()) {
       if (auto flushed = out.flush(session_.loop()); !flushed) return flushed;
     }

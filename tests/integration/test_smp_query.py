@@ -333,6 +333,25 @@ class Batches(Files):
             self.assertEqual(json.loads(process.stdout.readline()), {"result": {"r": text}})
         self.assertEqual(process.finish(), (0, b""))
 
+    def test_a_line_that_loses_the_connection_is_answered_too(self):
+        class Leaving(Tcp):
+            def serve(self):
+                with self.listener:
+                    if not self.readable(self.listener):
+                        return
+                    connection, _ = self.listener.accept()
+                with connection:
+                    self.device.handlers[(0, 5, True)] = lambda request: connection.shutdown(socket.SHUT_RDWR)
+                    self.talk(connection.fileno())
+
+        lines = [{"id": 1, "cmd": ["params"]}, {"id": 2, "cmd": ["upgrade", str(self.image)]}, {"id": 3, "cmd": ["params"]}]
+        done = query(self.serve(Leaving).place, "--reboot-timeout", "100ms", "-",
+                     stdin=b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        self.assertEqual((done.returncode, [answer["id"] for answer in answers]), (75, [1, 2]))
+        self.assertEqual(answers[1]["error"]["code"], "UNAVAILABLE")
+        self.assertIn(b"the connection has gone", done.stderr)
+
     def test_a_reader_that_has_gone(self):
         server = self.serve(Udp)
         process = peers.Running("smp-query", "-c", server.place, "-")
