@@ -225,11 +225,16 @@ Command with_file(const std::string& path, F&& use) {
   return many([path, use](Session& session, cli::Progress& progress) -> Outcome<Answered> {
     auto file = cli::read_file(path, kMaxFileBytes, ErrorCode::kBadData);
     if (!file) return pass(std::move(file));
-    auto outcome = use(session, as_bytes(*file), progress);
-    if (!outcome && outcome.error().error.code == ErrorCode::kBadData && !outcome.error().device) {
-      return tl::make_unexpected(std::move(outcome).error().in(path));
-    }
-    return outcome;
+    return use(session, as_bytes(*file), progress);
+  });
+}
+
+template <typename F>
+Command with_image(const std::string& path, F&& use) {
+  return with_file(path, [path, use](Session& session, Bytes file, cli::Progress& progress) -> Outcome<Answered> {
+    auto image = read_image(file);
+    if (!image) return tl::make_unexpected(Failure(std::move(image).error()).in(path));
+    return use(session, file, *image, progress);
   });
 }
 
@@ -380,13 +385,13 @@ constexpr auto kCommands = std::to_array<Entry>({
      [](Words operands, const CommandOptions&) -> Result<Command> { return write_state(operands, true); }},
     {"image upload", "FILE", 1, 1,
      [](Words operands, const CommandOptions& options) -> Result<Command> {
-       return with_file(operands[0],
-                        [options](Session& session, Bytes file, cli::Progress& progress) -> Outcome<Answered> {
-                          if (auto image = read_image(file); !image) return pass(std::move(image));
-                          auto result = upload_image(session, file, {options.image, options.newer_only}, progress);
-                          if (!result) return pass(std::move(result));
-                          return answered(*result);
-                        });
+       return with_image(operands[0],
+                         [options](Session& session, Bytes file, const smp::ImageFile&,
+                                   cli::Progress& progress) -> Outcome<Answered> {
+                           auto result = upload_image(session, file, {options.image, options.newer_only}, progress);
+                           if (!result) return pass(std::move(result));
+                           return answered(*result);
+                         });
      }},
     {"image erase", "", 0, 0,
      [](Words, const CommandOptions& options) -> Result<Command> {
@@ -470,8 +475,9 @@ constexpr auto kCommands = std::to_array<Entry>({
      [](Words operands, const CommandOptions&) -> Result<Command> { return make_raw(operands); }},
     {"upgrade", "FILE", 1, 1,
      [](Words operands, const CommandOptions& options) -> Result<Command> {
-       return with_file(operands[0], [options](Session& session, Bytes file, cli::Progress& progress) {
-         return upgrade(session, file, options, progress);
+       return with_image(operands[0], [options](Session& session, Bytes file, const smp::ImageFile& image,
+                                                cli::Progress& progress) {
+         return upgrade(session, file, image, options, progress);
        });
      }},
 });

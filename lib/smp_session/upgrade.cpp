@@ -260,10 +260,9 @@ Result<smp::ImageFile> read_image(Bytes file) {
   return image;
 }
 
-Outcome<Answered> upgrade(Session& session, Bytes file, const CommandOptions& options, cli::Progress& progress) {
-  auto image = read_image(file);
-  if (!image) return pass(std::move(image));
-  return Upgrade(session, file, *image, options, progress).run();
+Outcome<Answered> upgrade(Session& session, Bytes file, const smp::ImageFile& image, const CommandOptions& options,
+                          cli::Progress& progress) {
+  return Upgrade(session, file, image, options, progress).run();
 }
 
 Result<Answered> describe_image(Bytes file) {

@@ -14,14 +14,15 @@
 
 namespace fieldpipe::smp_session {
 
-// Brings the image of `file` to the device, as options.mode says: kUpload ends when it is in its slot, kPermanent marks
-// it for good and resets, kTest marks it for a test, resets, checks that it runs and confirms it. What an interrupted
-// run has done already is found and not done again. The result is an object with `result`: `running` (it does now,
-// confirmed), `already-running` (it did before, and nothing was to do), `testing` (it runs and waits for a
+// Brings `image`, which is what is in `file`, to the device, as options.mode says: kUpload ends when it is in its slot,
+// kPermanent marks it for good and resets, kTest marks it for a test, resets, checks that it runs and confirms it. What
+// an interrupted run has done already is found and not done again. The result is an object with `result`: `running` (it
+// does now, confirmed), `already-running` (it did before, and nothing was to do), `testing` (it runs and waits for a
 // confirmation), `uploaded`, `planned` (dry run); or, negative, `reverted` (the image before runs again). Fails with
-// kRefused where the device refuses, kBadData for a file that is no image, kUnavailable where the device does not come
-// back.
-Outcome<Answered> upgrade(Session& session, Bytes file, const CommandOptions& options, cli::Progress& progress);
+// kRefused where the device refuses, kBadData for an answer that makes no sense, kUnavailable where the device does not
+// come back.
+Outcome<Answered> upgrade(Session& session, Bytes file, const smp::ImageFile& image, const CommandOptions& options,
+                          cli::Progress& progress);
 
 // The image in a file. Fails with kBadData where it is none, or does not have the hash that it names: the device would
 // refuse to start it.

@@ -175,6 +175,16 @@ class Misbehaving(Files):
             self.assertIn(text, self.outcome(hostile, status=65))
         self.assertIn("2 of the 7 payload bytes", self.outcome(lambda data, answer: [answer[:10]], status=65))
 
+    def test_the_file_is_not_blamed_for_the_device(self):
+        device = Device()
+        device.handlers[(1, 1, True)] = device.handlers[(8, 0, True)] = lambda request: {"off": 99999}
+        server = self.serve(Udp, device)
+        for words in ("image", "upload", self.image), ("upgrade", self.image), ("fs", "upload", self.image, "/lfs/a"):
+            done = query(server.place, *words)
+            self.assertEqual(done.returncode, 65)
+            self.assertIn(b"malformed answer: the device goes on at byte 99999 of", done.stderr)
+            self.assertNotIn(str(self.image).encode(), done.stderr)
+
     def test_success_with_a_status_of_0(self):
         device = Device()
         device.handlers[(0, 0, True)] = lambda request: {"rc": 0, "r": request["d"]}
