@@ -190,7 +190,8 @@ Result<void> Client::take_line(std::string_view line) {
   if (const auto number = uplink::parse_stored(line); number && settings_.link.keep_until_stored) {
     const auto found = std::find_if(checkpoints_.begin(), checkpoints_.end(),
                                     [&](const Checkpoint& checkpoint) { return checkpoint.number == *number; });
-    if (found == checkpoints_.end()) return {};
+    // An answer to what was not sent is none, or nothing would be left to wait for.
+    if (found == checkpoints_.end() || found->offset > link_.lines().sent_offset()) return {};
     link_.lines().confirm(found->offset);
     checkpoints_.erase(checkpoints_.begin(), found + 1);
     unanswered_since_.reset();

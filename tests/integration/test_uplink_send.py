@@ -288,6 +288,30 @@ class Stored(WithPort):
         self.assertEqual(sender.stderr, f"uplink-send: 127.0.0.1{self.port.address}: did not say within 100ms that the lines are "
                                         "stored; 3 lines not confirmed\nuplink-send: hint: --wait-stored works with uplink-serve only\n")
 
+    def test_an_answer_to_a_checkpoint_that_was_not_sent_is_none(self):
+        lines = b"1\n" * 200_000
+        sender = self.start("--stream", "s", "--wait-stored", "--buffer", "256MiB")
+        connection = self.port.accept()
+        sender.stdin.write(lines)
+        sender.stdin.close()
+        process = Path(f"/proc/{sender.pid}")
+
+        def waits():
+            read = int(process.joinpath("io").read_text().split("rchar:")[1].split()[0])
+            return read >= len(lines) and process.joinpath("stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+        wait_for(waits, "the end of the input")
+        connection.send(b'{"stored":1}')
+        count = 0
+        while (line := connection.line()) and line["stream"] != "fieldpipe_stored":
+            count += 1
+        self.assertEqual(line["sequence"], 1)
+        self.assertIsNone(sender.process.poll())
+        connection.send(b'{"stored":1}')
+        rest = stored(connection)
+        self.assertEqual(sender.process.wait(tools.TIMEOUT), 0)
+        self.assertEqual(count + len(rest), 200_000)
+
     def test_a_full_buffer_stops_the_input_until_an_answer_comes(self):
         sender = self.start("--stream", "s", "--wait-stored", "--buffer", "512KiB")
         connection = self.port.accept()
