@@ -2,6 +2,7 @@
 complete -c smp-sim -f
 complete -c smp-sim -l listen -x -d 'udp[:HOST:PORT], tcp[:HOST:PORT], serial[:PATH] or raw[:PATH]'
 complete -c smp-sim -l trace -d 'print each packet as a JSON line, behind the first line'
+complete -c smp-sim -l stop-timeout -x -d 'time limit for finishing after INT, TERM or HUP'
 complete -c smp-sim -l device -x -d 'the serial of the device'
 complete -c smp-sim -l hardware-version -x -d 'its hardware version'
 complete -c smp-sim -l software-type -x -d 'its software type'
@@ -26,7 +27,6 @@ complete -c smp-sim -l seed -x -d 'the same faults in each run; another number, 
 complete -c smp-sim -l reboot-after -x -d 'lose power with this request'
 complete -c smp-sim -l cut-after -x -d 'lose the link with this request, for the time of --boot-time'
 complete -c smp-sim -l reenumerate -d 'a port at PATH goes away while the device starts'
-complete -c smp-sim -l stop-timeout -x -d 'time limit for finishing after INT, TERM or HUP'
 complete -c smp-sim -l quiet -d 'no warnings; errors are still printed'
 complete -c smp-sim -s v -l verbose -d 'say on stderr what is being done'
 complete -c smp-sim -l config -r -F -d 'read settings from this TOML file and no other'

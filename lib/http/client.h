@@ -69,6 +69,7 @@ struct Answer {
   [[nodiscard]] std::string field(std::string_view name) const;
 };
 
+// A field of a request. Views, used by start() only.
 struct Header {
   std::string_view name;
   std::string_view value;
@@ -80,6 +81,7 @@ enum class Method : std::uint8_t { kGet, kPost };
 // Must not call the Client.
 using Sink = std::function<bool(const Answer& so_far, Bytes data)>;
 
+// A request to be started.
 struct Request {
   Method method = Method::kPost;
   std::string_view url;                                  // copied
@@ -125,6 +127,7 @@ class Client {
   Client& operator=(Client&&) noexcept;
   ~Client();  // abandons what is under way
 
+  // Registers what this waits for.
   void watch(io::Loop& loop) const;
 
   // When handle() wants to be called although nothing is ready.

@@ -35,8 +35,9 @@ void declare(cli::OptionTable& table, Options& options) {
   table.text("fetch", "FILE", options.fetch, "download the update to this file, and check it")
       .completes(cli::Completes::kFiles);
   http::declare(table, options.http);
-  io::declare(table, options.stop);
+  table.section("Output");
   cli::declare(table, options.progress);
+  io::declare(table, options.stop);
 }
 
 Result<memfault::DeviceInfo> device(const Options& options, io::Loop& loop, io::Output& out) {

@@ -27,6 +27,7 @@ struct Options {
   io::StopOptions stop;
 };
 
+// Declares all options of mflt-ota.
 void declare(cli::OptionTable& table, Options& options);
 
 // The device as the record on stdin has it, with what the options say in place of its fields; stdin is not read where

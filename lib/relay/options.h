@@ -44,6 +44,7 @@ struct Options {
   bool acknowledge = false;  // --ack
 };
 
+// Declares all options of mflt-relay.
 void declare(cli::OptionTable& table, Options& options);
 
 // Reads the configured keys. Fails as cli::read_secret and Keys::parse do.

@@ -27,6 +27,7 @@ class Source {
   Source& operator=(const Source&) = delete;
   virtual ~Source() = default;
 
+  // Registers what it waits for.
   virtual void watch(io::Loop& loop) const = 0;
 
   // When turn() wants to be called although nothing is ready.
@@ -52,6 +53,7 @@ class Source {
   // For a line of status: `connected`, `waiting for the broker`; empty where there is nothing to say.
   [[nodiscard]] virtual std::string state() const = 0;
 
+  // Adds what only this source knows.
   virtual void add_metrics(Metrics& metrics) const = 0;
 };
 

@@ -57,6 +57,7 @@ class Uploader {
   Uploader& operator=(const Uploader&) = delete;
   ~Uploader();  // gives requests on their way up, and keeps pauses
 
+  // Registers what it waits for.
   void watch(io::Loop& loop) const;
 
   // When turn() wants to be called although nothing is ready.
@@ -75,6 +76,7 @@ class Uploader {
   // is set has the second effect by itself.
   void hurry();
 
+  // What became of the chunks so far.
   [[nodiscard]] Drain drain() const;
 
   // Adds what this half knows; spool::add_metrics() has the rest.

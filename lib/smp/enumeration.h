@@ -12,6 +12,7 @@
 
 namespace fieldpipe::smp::enumeration {
 
+// How many groups the device has.
 struct Count {
   static constexpr Command kCommand{Group::kEnum, 0, Op::kRead};
   using Request = Nothing;
@@ -25,6 +26,7 @@ struct Count {
   };
 };
 
+// The numbers of all groups.
 struct List {
   static constexpr Command kCommand{Group::kEnum, 1, Op::kRead};
   using Request = Nothing;
@@ -38,6 +40,7 @@ struct List {
   };
 };
 
+// One group by its place in the list, from 0; `end` with the last one.
 struct Single {
   static constexpr Command kCommand{Group::kEnum, 2, Op::kRead};
   struct Request {
@@ -60,6 +63,7 @@ struct Single {
   };
 };
 
+// What is known of a group: its name, and how many commands it handles.
 struct Details {
   std::uint16_t group = 0;
   std::optional<std::string> name;
@@ -73,6 +77,7 @@ struct Details {
   }
 };
 
+// Details of these groups, or of all.
 struct ReadDetails {
   static constexpr Command kCommand{Group::kEnum, 3, Op::kRead};
   struct Request {

@@ -10,6 +10,7 @@
 
 namespace fieldpipe::smp::fs {
 
+// A part of a file of the device, from an offset in bytes on, as large as the device likes.
 struct Download {
   static constexpr Command kCommand{Group::kFs, 0, Op::kRead};
   struct Request {
@@ -36,6 +37,7 @@ struct Download {
   };
 };
 
+// A part of a file to the device. Offset 0 begins the file anew.
 struct Upload {
   static constexpr Command kCommand{Group::kFs, 0, Op::kWrite};
   struct Request {
@@ -62,6 +64,7 @@ struct Upload {
   };
 };
 
+// The length of a file in bytes.
 struct Status {
   static constexpr Command kCommand{Group::kFs, 1, Op::kRead};
   struct Request {
@@ -82,6 +85,7 @@ struct Status {
   };
 };
 
+// A checksum of a file, or of `length` bytes of it; without a type the device chooses.
 struct Hash {
   static constexpr Command kCommand{Group::kFs, 2, Op::kRead};
   struct Request {
@@ -114,6 +118,7 @@ struct Hash {
   };
 };
 
+// What a kind of checksum gives: a number or bytes, and how many bytes it has.
 struct HashType {
   std::uint64_t format = 0;  // 0 number, 1 bytes
   std::uint64_t size = 0;
@@ -125,6 +130,7 @@ struct HashType {
   }
 };
 
+// The kinds of checksums by name.
 struct HashTypes {
   static constexpr Command kCommand{Group::kFs, 3, Op::kRead};
   using Request = Nothing;
@@ -138,6 +144,7 @@ struct HashTypes {
   };
 };
 
+// Closes the file that a transfer has left open.
 struct Close {
   static constexpr Command kCommand{Group::kFs, 4, Op::kWrite};
   using Request = Nothing;

@@ -37,6 +37,7 @@ struct Slot {
   }
 };
 
+// The images of all slots.
 struct State {
   std::vector<Slot> images;
   std::optional<std::int64_t> split_status;
@@ -48,6 +49,7 @@ struct State {
   }
 };
 
+// Asks for them.
 struct ReadState {
   static constexpr Command kCommand{Group::kImage, 0, Op::kRead};
   using Request = Nothing;
@@ -103,6 +105,7 @@ struct Upload {
   };
 };
 
+// Erases a slot, which may take as long as its flash does.
 struct Erase {
   static constexpr Command kCommand{Group::kImage, 5, Op::kWrite};
   struct Request {
@@ -116,6 +119,7 @@ struct Erase {
   using Response = Nothing;
 };
 
+// A slot and its size in bytes; the image number by which an upload reaches it.
 struct SlotInfo {
   std::uint32_t slot = 0;
   std::uint64_t size = 0;
@@ -129,6 +133,7 @@ struct SlotInfo {
   }
 };
 
+// The slots of an image; `max_image_size` in bytes.
 struct ImageInfo {
   std::uint32_t image = 0;
   std::vector<SlotInfo> slots;
@@ -142,6 +147,7 @@ struct ImageInfo {
   }
 };
 
+// The slots of the device, with an image in them or not.
 struct ReadSlots {
   static constexpr Command kCommand{Group::kImage, 6, Op::kRead};
   using Request = Nothing;

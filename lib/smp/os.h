@@ -11,6 +11,7 @@
 
 namespace fieldpipe::smp::os {
 
+// Sends the text back.
 struct Echo {
   static constexpr Command kCommand{Group::kOs, 0, Op::kWrite};
   struct Request {
@@ -31,6 +32,7 @@ struct Echo {
   };
 };
 
+// A thread. Times and counts are in units of the device.
 struct Task {
   std::int64_t priority = 0;
   std::uint64_t id = 0;
@@ -57,6 +59,7 @@ struct Task {
   }
 };
 
+// The threads by name.
 struct TaskStatistics {
   static constexpr Command kCommand{Group::kOs, 2, Op::kRead};
   using Request = Nothing;
@@ -70,6 +73,7 @@ struct TaskStatistics {
   };
 };
 
+// A memory pool: free blocks now, and at the least since the start.
 struct Pool {
   std::uint64_t block_bytes = 0;
   std::uint64_t blocks = 0;
@@ -85,6 +89,7 @@ struct Pool {
   }
 };
 
+// The pools by name, which are the keys of the answer itself.
 struct MemoryPools {
   static constexpr Command kCommand{Group::kOs, 3, Op::kRead};
   using Request = Nothing;
@@ -112,6 +117,7 @@ struct ReadDateTime {
   };
 };
 
+// Sets the clock; the same form.
 struct WriteDateTime {
   static constexpr Command kCommand{Group::kOs, 4, Op::kWrite};
   struct Request {
@@ -141,6 +147,7 @@ struct Reset {
   using Response = Nothing;
 };
 
+// The buffers of the transport: bytes of one with the header, and how many there are.
 struct Parameters {
   static constexpr Command kCommand{Group::kOs, 6, Op::kRead};
   using Request = Nothing;

@@ -19,6 +19,7 @@ inline constexpr std::size_t kHeaderBytes = 8;
 inline constexpr std::size_t kMaxPayloadBytes = 65535;
 inline constexpr std::size_t kMaxPacketBytes = kHeaderBytes + kMaxPayloadBytes;
 
+// What a packet asks for, or answers.
 enum class Op : std::uint8_t { kRead = 0, kReadResponse = 1, kWrite = 2, kWriteResponse = 3 };
 
 // As on the wire: what people call version 1 is 0. Servers answer with the version of the request, at most 1.
@@ -39,6 +40,7 @@ enum class Group : std::uint16_t {
   kMemfault = 128,
 };
 
+// The header. On the wire numbers have the most significant byte first.
 struct Header {
   Op op = Op::kRead;  // 3 bits; values above kWriteResponse are kept as they came
   Version version = Version::k2;
@@ -57,6 +59,7 @@ struct Packet {
   Bytes payload;
 };
 
+// Which op asks, and which one answers it.
 inline bool is_request(Op op) { return op == Op::kRead || op == Op::kWrite; }
 inline Op response_op(Op request) { return request == Op::kRead ? Op::kReadResponse : Op::kWriteResponse; }
 

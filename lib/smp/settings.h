@@ -11,6 +11,7 @@
 
 namespace fieldpipe::smp::settings {
 
+// The bytes of a setting, at most `max_bytes`.
 struct Read {
   static constexpr Command kCommand{Group::kSettings, 0, Op::kRead};
   struct Request {
@@ -51,6 +52,7 @@ struct Write {
   using Response = Nothing;
 };
 
+// Removes a setting.
 struct Delete {
   static constexpr Command kCommand{Group::kSettings, 1, Op::kWrite};
   struct Request {
@@ -64,18 +66,21 @@ struct Delete {
   using Response = Nothing;
 };
 
+// Has the modules of the device take over what was written.
 struct Commit {
   static constexpr Command kCommand{Group::kSettings, 2, Op::kWrite};
   using Request = Nothing;
   using Response = Nothing;
 };
 
+// Reads all settings from the flash.
 struct Load {
   static constexpr Command kCommand{Group::kSettings, 3, Op::kRead};
   using Request = Nothing;
   using Response = Nothing;
 };
 
+// Writes what has changed to the flash.
 struct Save {
   static constexpr Command kCommand{Group::kSettings, 3, Op::kWrite};
   using Request = Nothing;

@@ -10,6 +10,7 @@
 
 namespace fieldpipe::smp::stat {
 
+// The values of a group of statistics by name.
 struct Read {
   static constexpr Command kCommand{Group::kStat, 0, Op::kRead};
   struct Request {
@@ -32,6 +33,7 @@ struct Read {
   };
 };
 
+// The names of the groups of statistics.
 struct List {
   static constexpr Command kCommand{Group::kStat, 1, Op::kRead};
   using Request = Nothing;

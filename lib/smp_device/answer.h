@@ -15,6 +15,7 @@
 
 namespace fieldpipe::smp_device {
 
+// Why a request is refused.
 struct Failure {
   std::optional<smp::Group> group;  // whose code `rc` is; nothing: a general one
   std::int64_t rc = 0;
@@ -25,6 +26,7 @@ struct Failure {
 // The encoded payload of a success.
 using Answer = tl::expected<std::string, Failure>;
 
+// A refusal with a general code, or with one of a group.
 inline tl::unexpected<Failure> refuse(std::int64_t general) {
   return tl::make_unexpected(Failure{std::nullopt, general, {}, {}});
 }

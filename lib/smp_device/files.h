@@ -22,6 +22,7 @@ class Files {
   // Downloads come in parts of `part_bytes`.
   explicit Files(std::size_t part_bytes) : part_bytes_(part_bytes) {}
 
+  // The commands of the group. Failures are the codes of fs_mgmt.h.
   [[nodiscard]] Answer download(const smp::fs::Download::Request& request) const;
   Answer upload(const smp::fs::Upload::Request& request);
   [[nodiscard]] Answer status(const smp::fs::Status::Request& request) const;

@@ -73,6 +73,7 @@ void declare(cli::OptionTable& table, Options& options) {
               })
       .default_text("udp");
   table.flag("trace", options.server.traces, "print each packet as a JSON line, behind the first line");
+  io::declare(table, options.stop);
 
   table.section("Device");
   table.text("device", "SERIAL", profile.serial, "the serial of the device");
@@ -81,7 +82,7 @@ void declare(cli::OptionTable& table, Options& options) {
   table.text("current-version", "VERSION", profile.current_version, "the version of its first image");
   table.text("project-key-file", "FILE", options.project_key_file, "file with its project key")
       .completes(cli::Completes::kFiles)
-      .default_text("a key that is none");
+      .default_text("a made-up one");
   table.flag("no-key", options.no_key, "no project key was configured");
   table.flag("deny-memfault", profile.denies_memfault, "the application refuses the group memfault");
   table
@@ -113,7 +114,6 @@ void declare(cli::OptionTable& table, Options& options) {
   table.integer("cut-after", "COUNT", options.server.cut_after, std::uint64_t{1}, kMost,
                 "lose the link with this request, for the time of --boot-time");
   table.flag("reenumerate", options.server.reenumerates, "a port at PATH goes away while the device starts");
-  io::declare(table, options.stop);
 }
 
 Result<Profile> profile(const Options& options) {

@@ -25,6 +25,7 @@ struct Options {
   io::StopOptions stop;
 };
 
+// Declares all options of smp-sim.
 void declare(cli::OptionTable& table, Options& options);
 
 // The device that the options describe. Fails where a file cannot be read, or is no image.

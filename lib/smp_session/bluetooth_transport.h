@@ -35,8 +35,7 @@ class BluetoothTransport : public Transport {
 };
 
 // Listens until `until` or a stop signal, and appends an NDJSON object for each device that is heard: `kind`, `connect`
-// as
-// --connect takes it, `name`, `rssi` in dBm, `smp` where it advertises the service, `paired`. Fails as bluez::scan
+// as --connect takes it, `name`, `rssi` in dBm, `smp` where it advertises the service, `paired`. Fails as bluez::scan
 // does.
 Result<void> scan_bluetooth(std::string& out, const std::string& adapter, MonotonicTime until, io::Loop& loop);
 

@@ -16,6 +16,7 @@
 
 namespace fieldpipe::smp_session {
 
+// How far an update goes; see upgrade().
 enum class UpgradeMode : std::uint8_t { kTest, kPermanent, kUpload };
 
 // What options say about commands.
@@ -54,6 +55,7 @@ struct Procedure {
   bool offline = false;  // needs no device
 };
 
+// What the words of a user come to: a plan or a procedure.
 struct Command {
   std::string name;  // its words, for messages
   std::optional<Plan> plan;

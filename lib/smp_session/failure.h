@@ -33,6 +33,7 @@ struct Failure {
   }
 };
 
+// A result of what a device was asked for. An Error becomes a Failure by itself.
 template <typename T>
 class [[nodiscard]] Outcome : public tl::expected<T, Failure> {
  public:

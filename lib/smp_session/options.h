@@ -15,6 +15,7 @@
 
 namespace fieldpipe::smp_session {
 
+// The values of all options, with their defaults.
 struct Options {
   std::string connect;
   SessionSettings session;
@@ -25,6 +26,7 @@ struct Options {
   std::vector<std::string> words;
 };
 
+// Declares all options of smp-query, those of commands included.
 void declare(cli::OptionTable& table, Options& options);
 
 // The options of commands alone, as a batch line may have them among its words.

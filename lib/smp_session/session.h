@@ -37,6 +37,7 @@ struct SessionSettings {
 // Manager agree).
 inline constexpr std::chrono::seconds kSlowTimeout{40};
 
+// A request to be sent.
 struct Request {
   smp::Command command;
   std::string payload;  // CBOR
@@ -45,6 +46,7 @@ struct Request {
   std::optional<unsigned> retries;  // where it is not what the session has
 };
 
+// The request of a command of lib/smp, with its CBOR.
 template <typename C>
 Request make_request(const typename C::Request& message = {}) {
   Request request{C::kCommand, {}, std::nullopt, false, std::nullopt};
@@ -52,6 +54,7 @@ Request make_request(const typename C::Request& message = {}) {
   return request;
 }
 
+// What became of the request with this ticket.
 struct Reply {
   std::uint64_t ticket;
   Outcome<cbor::Value> payload;

@@ -67,6 +67,7 @@ Result<void> sync_data(const io::Descriptor& file);
 // Makes `file` at least `size_bytes` long, with room on the disk for all of it where the file system can promise that.
 Result<void> allocate(const io::Descriptor& file, std::uint64_t size_bytes);
 
+// The length of `file`, and making it shorter or longer. Both fail with kIo.
 Result<std::uint64_t> file_bytes(const io::Descriptor& file);
 Result<void> truncate(const io::Descriptor& file, std::uint64_t size_bytes);
 

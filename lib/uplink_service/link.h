@@ -28,6 +28,7 @@ class Link {
   Link(mqtt::Connection connection, std::string subscription, cli::Report& report)
       : connection_(std::move(connection)), subscription_(std::move(subscription)), report_(report) {}
 
+  // Registers what it waits for, and until when at most.
   void watch(io::Loop& loop) const;
   [[nodiscard]] MonotonicTime deadline() const;
 

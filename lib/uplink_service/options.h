@@ -23,6 +23,7 @@ struct Options {
   spool::Options spool;
 };
 
+// Declares all options of uplink-serve but --stop-timeout.
 void declare(cli::OptionTable& table, Options& options);
 
 // Certificates and keys of a device file as files: the MQTT library takes no other form. They are in memory only, and
