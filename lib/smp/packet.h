@@ -15,9 +15,9 @@
 namespace fieldpipe::smp {
 
 inline constexpr std::size_t kHeaderBytes = 8;
-// The length field has 16 bits.
-inline constexpr std::size_t kMaxPayloadBytes = 65535;
-inline constexpr std::size_t kMaxPacketBytes = kHeaderBytes + kMaxPayloadBytes;
+// Of what is sent: a console frame counts packet and checksum in 16 bits.
+inline constexpr std::size_t kMaxPacketBytes = 65535 - 2;
+inline constexpr std::size_t kMaxPayloadBytes = kMaxPacketBytes - kHeaderBytes;
 
 // What a packet asks for, or answers.
 enum class Op : std::uint8_t { kRead = 0, kReadResponse = 1, kWrite = 2, kWriteResponse = 3 };

@@ -541,10 +541,6 @@ Result<Plan> plan_raw(smp::Group group, std::uint8_t id, bool write, std::string
   Plan plan{{{group, id, write ? smp::Op::kWrite : smp::Op::kRead}, {}, std::nullopt, false, std::nullopt},
             print_payload};
   cbor::encode(plan.request.payload, *payload);
-  if (plan.request.payload.size() > smp::kMaxPayloadBytes) {
-    return fail(ErrorCode::kUsage, fmt::format("payload: {} bytes of CBOR, a packet holds {}",
-                                               plan.request.payload.size(), smp::kMaxPayloadBytes));
-  }
   return plan;
 }
 

@@ -86,6 +86,10 @@ Outcome<void> Session::await_device(nanoseconds timeout) {
 
 Result<std::uint64_t> Session::submit(Request request) {
   if (transport_ == nullptr) return fail(ErrorCode::kBug, "a request without a connection");
+  if (request.payload.size() > smp::kMaxPayloadBytes) {
+    return fail(ErrorCode::kUsage,
+                fmt::format("a request of {} bytes, a packet holds {}", request.payload.size(), smp::kMaxPayloadBytes));
+  }
   Exchange exchange{
       .ticket = tickets_++, .request = std::move(request), .header = {}, .deadline = {}, .attempts_left = 0};
   const smp::Command& command = exchange.request.command;

@@ -175,6 +175,17 @@ class Misbehaving(Files):
             self.assertIn(text, self.outcome(hostile, status=65))
         self.assertIn("2 of the 7 payload bytes", self.outcome(lambda data, answer: [answer[:10]], status=65))
 
+    def test_a_request_that_no_packet_holds(self):
+        for kind in (Udp, Tcp, RawTerminal):
+            done = query(self.serve(kind).place, "echo", "x" * 65521)
+            self.assertEqual(done.returncode, 64)
+            self.assertIn(b"echo: a request of 65527 bytes, a packet holds 65525", done.stderr)
+
+    def test_a_device_that_claims_more_than_a_frame_holds(self):
+        self.image.write_bytes(devices.image(size=200000))
+        self.assertEqual(result(self.serve(Tcp, Device(buffer_bytes=1 << 20)).place, "image", "upload", self.image),
+                         {"bytes": 200072, "resumed_at": 0, "repairs": 0})
+
     def test_the_file_is_not_blamed_for_the_device(self):
         device = Device()
         device.handlers[(1, 1, True)] = device.handlers[(8, 0, True)] = lambda request: {"off": 99999}
