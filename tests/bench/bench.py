@@ -301,7 +301,7 @@ def bench_spool(table, _, options):
             return figures[0]
 
         peer, ours = alternate(max(3, options.runs // 3), lambda: fresh("sqlite", records, batch)[0], accepted)
-        table.row(f"spool, {records:,} records of 300 bytes by {batch}, against SQLite", rate(records, ours), rate(records, peer),
+        table.row(f"spool, {records:,} records of 64 devices by {batch}, against SQLite", rate(records, ours), rate(records, peer),
                   peer / ours, 3, at_most=False)
         per_record = statistics.median(written)
         table.row("spool, bytes written to the disk for a record of 300", f"{per_record:.0f}", "500", per_record / 500, 1)

@@ -27,7 +27,8 @@ namespace {
 using namespace fieldpipe;
 
 constexpr std::size_t kRecordBytes = 300;
-constexpr unsigned kLanes = 10;
+// As many devices as the rows of single chunks have. Each is a place of its own in the index of a database.
+constexpr unsigned kLanes = 64;
 
 [[noreturn]] void die(std::string_view what) {
   fmt::print(stderr, "spool_bench: {}\n", what);
