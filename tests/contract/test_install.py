@@ -27,6 +27,20 @@ class Install(unittest.TestCase):
             broken = {str(path.relative_to(prefix)) for path in Path(prefix).rglob("*") if not path.is_dir()}
             self.assertEqual(differences(expected, broken), ["missing: share/man/man7/fieldpipe.7", "surplus: bin/surplus"])
 
+    def test_systemd_finds_nothing_to_say_about_the_units(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            for unit in SOURCE.glob("systemd/*.service"):
+                path = Path(scratch, unit.name)
+                # The tools are looked for where systemd looks, and are not installed there.
+                path.write_text(unit.read_text().replace("ExecStart=", f"ExecStart={BUILD}/bin/"))
+                self.assertEqual(self.verify(path), "")
+                path.write_text(path.read_text().replace("WatchdogSec=", "WatchdogSecs="))
+                self.assertIn("Unknown key", self.verify(path))
+
+    @staticmethod
+    def verify(unit):
+        return subprocess.run(["systemd-analyze", "verify", "--man=no", unit], stderr=subprocess.PIPE, text=True).stderr
+
     def test_filters_load_no_network_library(self):
         for tool in TOOLS:
             loaded = subprocess.run(["ldd", BUILD / "bin" / tool], check=True, capture_output=True, text=True).stdout

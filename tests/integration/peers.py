@@ -7,6 +7,7 @@ Nothing sleeps: a peer is waited for by trying to connect, a condition by asking
 import contextlib
 import functools
 import os
+import random
 import select
 import shutil
 import signal
@@ -144,9 +145,13 @@ class Authority:
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody has, below those that the kernel gives to whoever names none: it is likely to stay free."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams, contextlib.suppress(OSError):
+            stream.bind(("127.0.0.1", port))
+            datagrams.bind(("127.0.0.1", port))
+            return port
 
 
 class Broker:
