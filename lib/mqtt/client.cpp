@@ -192,7 +192,8 @@ Result<void> Client::State::configure(bool with_trace) {
   mosquitto_message_v5_callback_set(handle, on_message);
   mosquitto_subscribe_v5_callback_set(handle, on_subscribe);
   mosquitto_unsubscribe_v5_callback_set(handle, on_unsubscribe);
-  mosquitto_log_callback_set(handle, on_log);
+  // The library makes a line of text of each packet for it.
+  if (trace || connection.tls) mosquitto_log_callback_set(handle, on_log);
 
   if (connection.username || connection.password) {
     const int rc = mosquitto_username_pw_set(handle, connection.username ? connection.username->c_str() : nullptr,
