@@ -93,6 +93,7 @@ void Link::publish(Ticket ticket) {
 }
 
 void Link::settle() {
+  settled_.reserve(settled_.size() + client_->acknowledged().size());
   for (const mqtt::Acknowledgement& acknowledgement : client_->acknowledged()) {
     // They come in the order of the publishes, so it is the first one.
     const auto found = std::find_if(under_way_.begin(), under_way_.end(), [&](const UnderWay& message) {

@@ -65,6 +65,11 @@ Result<void> Service::turn(io::Loop& loop) {
   MonotonicTime now = monotonic_now();
   if (auto handled = link_.handle(loop); !handled) return handled;
   take_from_broker(now);
+  // So that the broker has something to do while lines are taken and synced. What would acknowledge an action waits.
+  if (!actions_.has_unsaved(now)) {
+    publish();
+    link_.write();
+  }
   const std::uint64_t lines = lines_;
   for (Port& port : ports_) {
     if (auto handled = port.handle(loop, is_reading(now)); !handled) report_.warn(handled.error().what);

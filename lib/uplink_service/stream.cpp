@@ -2,6 +2,7 @@
 #include "uplink_service/stream.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -137,7 +138,7 @@ Result<std::optional<Handover>> Stream::take() {
   if (!message) return message;
   ++in_flight_;
   if (spool_ != nullptr) {
-    in_flight_ranges_.push_back(message->range);
+    in_flight_ranges_.insert(behind(message->range.first), message->range);
     in_flight_points_ += message->points;
   }
   if (settings_.lz4) {
@@ -214,9 +215,14 @@ Result<void> Stream::fetch() {
   return {};
 }
 
+std::vector<Range>::const_iterator Stream::behind(spool::Sequence sequence) const {
+  return std::upper_bound(in_flight_ranges_.begin(), in_flight_ranges_.end(), sequence,
+                          [](spool::Sequence value, const Range& range) { return value < range.first; });
+}
+
 bool Stream::is_in_flight(spool::Sequence sequence) const {
-  return std::any_of(in_flight_ranges_.rbegin(), in_flight_ranges_.rend(),
-                     [&](const Range& range) { return range.first <= sequence && sequence <= range.last; });
+  const auto after = behind(sequence);
+  return after != in_flight_ranges_.begin() && sequence <= std::prev(after)->last;
 }
 
 void Stream::finish(const Handover& message, spool::Outcome outcome) {
@@ -225,10 +231,9 @@ void Stream::finish(const Handover& message, spool::Outcome outcome) {
     if (outcome != spool::Outcome::kDelivered) dropped_ += message.points;
     return;
   }
-  const auto found = std::find_if(in_flight_ranges_.begin(), in_flight_ranges_.end(),
-                                  [&](const Range& range) { return range.first == message.range.first; });
-  if (found != in_flight_ranges_.end()) {
-    in_flight_ranges_.erase(found);
+  if (const auto after = behind(message.range.first);
+      after != in_flight_ranges_.begin() && std::prev(after)->first == message.range.first) {
+    in_flight_ranges_.erase(std::prev(after));
     in_flight_points_ -= message.points;
   }
   if (done_ && follows_done(message.range, outcome)) {
@@ -244,8 +249,8 @@ void Stream::finish(const Handover& message, spool::Outcome outcome) {
 // that are still to be sent, and otherwise some that are not acknowledged.
 bool Stream::follows_done(const Range& range, spool::Outcome outcome) const {
   if (live_first_ || outcome != done_outcome_ || range.first < done_->last) return false;
-  return std::none_of(in_flight_ranges_.begin(), in_flight_ranges_.end(),
-                      [&](const Range& other) { return done_->last < other.first && other.first < range.first; });
+  const auto next = behind(done_->last);
+  return next == in_flight_ranges_.end() || next->first > range.first;
 }
 
 void Stream::settle() {

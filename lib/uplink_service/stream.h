@@ -113,6 +113,7 @@ class Stream {
   void close(MonotonicTime now);
   void keep_in_memory(Closed closed);
   Result<void> fetch();
+  [[nodiscard]] std::vector<Range>::const_iterator behind(spool::Sequence sequence) const;
   [[nodiscard]] bool is_in_flight(spool::Sequence sequence) const;
   std::optional<Handover> take_waiting();
   std::optional<Handover> take_fetched();
@@ -144,7 +145,7 @@ class Stream {
   bool gap_ = false;      // a record in flight was passed since the last one in fetched_
   bool overran_ = false;  // the spool handed out records that are held as text
 
-  std::vector<Range> in_flight_ranges_;  // in the spool
+  std::vector<Range> in_flight_ranges_;  // in the spool, by their first
   std::size_t in_flight_points_ = 0;     // of these
   std::size_t in_flight_ = 0;            // messages
 
