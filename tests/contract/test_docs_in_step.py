@@ -12,6 +12,7 @@ import unittest
 from pathlib import Path
 
 from contract.docs import completion_paths, expected, spliced
+from contract.pages import displays, literals, rendered
 from tools import SOURCE, TOOLS, environment, options
 
 SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "ENVIRONMENT", "FILES", "EXIT STATUS", "EXAMPLES", "SEE ALSO"]
@@ -21,6 +22,16 @@ def lint(page):
     result = subprocess.run(["mandoc", "-T", "lint", "-W", "style", page], capture_output=True, text=True)
     # Pages of other packages need not be here.
     return [line for line in result.stdout.splitlines() if "referenced manual not found" not in line]
+
+
+def altered(path):
+    """Of the displays and literals of a page those that a reader sees otherwise: without quotes, or broken."""
+    source = path.read_text()
+    lines = {line.strip() for line in rendered(path, 78).splitlines()}
+    text = " ".join(rendered(path, 1000).split())
+    return ([line for display in displays(source) for line in display.splitlines()
+             if line.strip() not in lines and not line.startswith(".")] +
+            [literal for literal in literals(source) if " ".join(literal.split()) not in text])
 
 
 class Generated(unittest.TestCase):
@@ -53,6 +64,23 @@ class Pages(unittest.TestCase):
             bad = Path(scratch, "bad.1")
             bad.write_text((SOURCE / f"man/{TOOLS[0]}.1").read_text().replace(".Sh NAME", ".Sh NAMES", 1))
             self.assertNotEqual(lint(bad), [])
+
+    def test_pages_fit_a_terminal_of_80_columns(self):
+        for page in self.pages():
+            with self.subTest(page=page.name):
+                self.assertEqual([line for line in rendered(page, 78).splitlines() if len(line) > 80], [])
+
+    def test_what_stands_literally_is_shown_as_it_is(self):
+        for page in self.pages():
+            with self.subTest(page=page.name):
+                self.assertEqual(altered(page), [])
+
+    def test_what_a_macro_alters_is_found(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            page = Path(scratch, "bad.1")
+            page.write_text((SOURCE / "man/mflt-decode.1").read_text() +
+                            '.Dl mflt-decode log | jq .\n.Dl mflt-decode' + " --quiet" * 9 + '\n.Li {"a": "b"} .\n')
+            self.assertEqual(altered(page), ["mflt-decode log | jq .", "mflt-decode" + " --quiet" * 9, '{"a": "b"}'])
 
     def test_sections_come_in_the_order_of_mdoc(self):
         for tool in TOOLS:

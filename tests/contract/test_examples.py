@@ -14,6 +14,7 @@ import unittest
 from pathlib import Path
 
 import canlog
+from contract.pages import examples
 from integration import application_port, devices, endpoint, peers
 from integration.peers import wait_for
 from tools import BIN, SOURCE, TIMEOUT, TOOLS, environment, run
@@ -79,17 +80,6 @@ FILES = {
 # In the form that systemd-journal-remote makes a journal of.
 JOURNAL = (b"__REALTIME_TIMESTAMP=1700000000000000\n__MONOTONIC_TIMESTAMP=1\n_BOOT_ID=0123456789abcdef0123456789abcdef\n"
            b"PRIORITY=6\nSYSLOG_IDENTIFIER=a\nMESSAGE=b\n\n")
-
-
-def unescaped(text):
-    return text.replace("\\e", "\\").replace("\\&", "").replace("\\-", "-")
-
-
-def examples(page):
-    """The commands below EXAMPLES: each .Dl line, and each .Bd -literal block as one."""
-    section = re.search(r"^\.Sh EXAMPLES\n(.*?)(?=^\.Sh )", page, re.MULTILINE | re.DOTALL)
-    found = re.findall(r"^\.Dl ([^\n]+)$|^\.Bd -literal[^\n]*\n(.*?)^\.Ed$", section.group(1), re.MULTILINE | re.DOTALL)
-    return [unescaped(line or block) for line, block in found]
 
 
 def readme_pipelines(text):

@@ -41,10 +41,17 @@ class Install(unittest.TestCase):
     def verify(unit):
         return subprocess.run(["systemd-analyze", "verify", "--man=no", unit], stderr=subprocess.PIPE, text=True).stderr
 
+    def test_the_spool_of_the_uplink_unit_outlives_it(self):
+        # Without --spool it is in persistence_path of uplink's configuration, which may be in /tmp or /var/tmp: of a service
+        # with PrivateTmp these are gone when it stops.
+        unit = (SOURCE / "systemd/uplink-serve.service").read_text()
+        self.assertRegex(unit, r"(?m)^ExecStart=uplink-serve .*--spool \$\{STATE_DIRECTORY\}$")
+
     def test_filters_load_no_network_library(self):
         for tool in TOOLS:
             loaded = subprocess.run(["ldd", BUILD / "bin" / tool], check=True, capture_output=True, text=True).stdout
             self.assertEqual(tool.startswith("mqtt-") or tool in ("mflt-relay", "uplink-serve"), "libmosquitto" in loaded, loaded)
+            self.assertEqual(tool in ("mflt-relay", "mflt-ota"), "libcurl" in loaded, loaded)
 
 
 if __name__ == "__main__":
