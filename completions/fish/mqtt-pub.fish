@@ -51,7 +51,7 @@ complete -c mqtt-pub -l capath -x -a '(__fish_complete_directories)' -d 'directo
 complete -c mqtt-pub -l cert -r -F -d 'our certificate'
 complete -c mqtt-pub -l key -r -F -d 'its private key, not encrypted'
 complete -c mqtt-pub -l tls-alpn -x -d 'application protocol to ask for, as x-amzn-mqtt-ca'
-complete -c mqtt-pub -l tls-version -x -a 'tlsv1.2 tlsv1.3' -d 'version of TLS'
+complete -c mqtt-pub -l tls-version -x -a 'tlsv1.2 tlsv1.3' -d 'oldest version of TLS to speak'
 complete -c mqtt-pub -l tls-use-os-certs -d 'use TLS and trust the system'\''s authorities'
 complete -c mqtt-pub -l insecure -d 'do not check that the broker'\''s certificate is for this host'
 complete -c mqtt-pub -l quiet -d 'no warnings; errors are still printed'

@@ -43,7 +43,7 @@ complete -c mqtt-sub -l capath -x -a '(__fish_complete_directories)' -d 'directo
 complete -c mqtt-sub -l cert -r -F -d 'our certificate'
 complete -c mqtt-sub -l key -r -F -d 'its private key, not encrypted'
 complete -c mqtt-sub -l tls-alpn -x -d 'application protocol to ask for, as x-amzn-mqtt-ca'
-complete -c mqtt-sub -l tls-version -x -a 'tlsv1.2 tlsv1.3' -d 'version of TLS'
+complete -c mqtt-sub -l tls-version -x -a 'tlsv1.2 tlsv1.3' -d 'oldest version of TLS to speak'
 complete -c mqtt-sub -l tls-use-os-certs -d 'use TLS and trust the system'\''s authorities'
 complete -c mqtt-sub -l insecure -d 'do not check that the broker'\''s certificate is for this host'
 complete -c mqtt-sub -l quiet -d 'no warnings; errors are still printed'

@@ -259,6 +259,10 @@ class Console(Server):
 
     noise = b"[00:00:01.000,000] <inf> app: tick\r\n"
 
+    def __init__(self, device):
+        super().__init__(device)
+        self.lines = []  # that came
+
     def talk(self, descriptor):
         pending, body = b"", b""
         while self.readable(descriptor):
@@ -271,6 +275,7 @@ class Console(Server):
             pending += data
             while b"\n" in pending:
                 line, pending = pending.split(b"\n", 1)
+                self.lines.append(line + b"\n")
                 if line[:2] in (b"\x06\x09", b"\x04\x14"):
                     body = (b"" if line[:2] == b"\x06\x09" else body) + base64.b64decode(line[2:])
                     if len(body) > 2 and len(body) == 2 + struct.unpack_from(">H", body)[0] and binascii.crc_hqx(body[2:], 0) == 0:
