@@ -86,7 +86,7 @@ void ChunkReader::begin_input() {
   form_ = options_.form;
   splitter_.reset();
   lines_ = 0;
-  skipping_ = false;
+  skipped_bytes_ = 0;
 }
 
 Result<ChunkReader::Step> ChunkReader::next(Bytes window, bool at_end) {
@@ -153,12 +153,18 @@ Result<ChunkForm> ChunkReader::detect_json(std::string_view line) {
 Result<ChunkReader::Step> ChunkReader::next_framed(Bytes window, bool at_end) {
   if (!splitter_) {
     splitter_.emplace(form_ == ChunkForm::kFrames ? record::Framing::kFrames : record::Framing::kWhole,
-                      options_.max_record_bytes);
+                      options_.max_record_bytes, kKeptBytes);
   }
   auto step = splitter_->next(window, at_end);
-  if (!step) return fail(std::move(step));
-  if (!step->record) return Step{};
+  if (!step) {
+    if (!options_.whole_records || !splitter_->truncated()) return fail(std::move(step));
+    begin_record(0);
+    return give(window.size(), refuse("unterminated", std::move(step).error().what), as_text(window));
+  }
+  if (!step->record) return Step{step->used_bytes, nullptr};
   begin_record(0);
+  if (step->oversize_bytes > 0)
+    return give(step->used_bytes, refuse_oversize(step->oversize_bytes), as_text(*step->record), step->oversize_bytes);
   record_.chunk = *step->record;
   return give(step->used_bytes, {}, as_text(record_.chunk));
 }
@@ -183,9 +189,9 @@ ChunkReader::Step ChunkReader::next_line(Bytes window, bool at_end) {
     if (line->too_long) {
       auto refused = refuse("oversize", fmt::format("line longer than a chunk at the limit of {} takes",
                                                     print_size(options_.max_record_bytes)));
-      return give(used_bytes, std::move(refused), start_.empty() ? line->text : start_);
+      return give(used_bytes, std::move(refused), start_, line->bytes);
     }
-    if (options_.whole_lines && !line->ended && (form_ == ChunkForm::kHex || form_ == ChunkForm::kBase64)) {
+    if (options_.whole_records && !line->ended && (form_ == ChunkForm::kHex || form_ == ChunkForm::kBase64)) {
       return give(used_bytes, refuse("unterminated", "the last line has no end, so a part of it may be missing"),
                   line->text);
     }
@@ -200,17 +206,22 @@ std::optional<ChunkReader::Line> ChunkReader::take_line(Bytes window, bool at_en
   const std::size_t found = text.find('\n');
   const bool ended = found != std::string_view::npos;
   const std::size_t length = ended ? found : text.size();
-  const bool too_long = skipping_ || length > max_line_bytes(form_, options_.max_record_bytes);
-  if (!ended && (!at_end || (text.empty() && !skipping_))) {
+  const bool too_long = skipped_bytes_ > 0 || length > max_line_bytes(form_, options_.max_record_bytes);
+  if (!ended && text.empty() && (!at_end || skipped_bytes_ == 0)) return std::nullopt;
+  if (too_long) {
+    if (skipped_bytes_ == 0) start_.clear();
+    start_.append(text.substr(0, std::min(length, kKeptBytes - start_.size())));
+  }
+  if (!ended && !at_end) {
     if (too_long) {
-      if (!std::exchange(skipping_, true)) start_ = text.substr(0, kKeptBytes);
+      skipped_bytes_ += length;
       dropped_bytes_ = length;
     }
     return std::nullopt;
   }
-  if (!std::exchange(skipping_, false)) start_.clear();
   ++lines_;
-  return Line{length + (ended ? 1 : 0), trimmed(text.substr(0, length)), too_long, ended};
+  return Line{length + (ended ? 1 : 0), length + std::exchange(skipped_bytes_, 0), trimmed(text.substr(0, length)),
+              too_long, ended};
 }
 
 Result<void> ChunkReader::read_line(std::string_view line) {
@@ -310,6 +321,11 @@ tl::unexpected<Error> ChunkReader::refuse(std::string_view reason, std::string w
   return fail(ErrorCode::kBadData, std::move(what));
 }
 
+tl::unexpected<Error> ChunkReader::refuse_oversize(std::uint64_t bytes) {
+  return refuse("oversize",
+                fmt::format("chunk of {} bytes, the limit is {}", bytes, print_size(options_.max_record_bytes)));
+}
+
 void ChunkReader::begin_record(std::uint64_t line) {
   record_.line = line;
   record_.device = {};
@@ -318,16 +334,15 @@ void ChunkReader::begin_record(std::uint64_t line) {
   record_.refusal.clear();
   record_.reason = {};
   record_.raw = {};
+  record_.raw_bytes = 0;
 }
 
-// `read`: what reading record_ came to; `text`: what it was read from.
-ChunkReader::Step ChunkReader::give(std::size_t used_bytes, Result<void> read, std::string_view text) {
+// `read`: what reading record_ came to; `text`: what it was read from, or the start of that, which has `text_bytes`.
+ChunkReader::Step ChunkReader::give(std::size_t used_bytes, Result<void> read, std::string_view text,
+                                    std::uint64_t text_bytes) {
   ++record_.number;
   if (read && record_.chunk.empty()) read = refuse("empty", "empty chunk");
-  if (read && record_.chunk.size() > options_.max_record_bytes) {
-    read = refuse("oversize", fmt::format("chunk of {} bytes, the limit is {}", record_.chunk.size(),
-                                          print_size(options_.max_record_bytes)));
-  }
+  if (read && record_.chunk.size() > options_.max_record_bytes) read = refuse_oversize(record_.chunk.size());
   if (!read) {
     const std::string_view reason = record_.reason.empty() ? "bad-record" : record_.reason;
     const bool understood = reason == "bad-device-id" || reason == "bad-key" || reason == "bad-topic";
@@ -342,6 +357,7 @@ ChunkReader::Step ChunkReader::give(std::size_t used_bytes, Result<void> read, s
     } else {
       record_.raw = text;
     }
+    record_.raw_bytes = std::max<std::uint64_t>(text_bytes, understood ? chunk_.size() : text.size());
   }
   return {used_bytes, &record_};
 }

@@ -34,7 +34,7 @@ std::string_view print_form(ChunkForm form);
 
 struct ChunkReaderOptions {
   ChunkForm form = ChunkForm::kAuto;
-  bool whole_lines = false;  // refuse a last line of hex or base64 that has no end: a part of it may be missing
+  bool whole_records = false;  // refuse a record whose end is missing: a last line of hex or base64, a cut frame
   std::size_t max_record_bytes = record::kDefaultMaxRecordBytes;  // of a chunk
   TopicTemplate topic = *TopicTemplate::parse(kDefaultTopic);     // says where the device stands in a topic
 };
@@ -50,8 +50,9 @@ struct ChunkRecord {
                                  // for number and line
   std::string_view reason;       // the refusal in one word: bad-record, bad-device-id, bad-key, bad-topic, empty,
                                  // oversize, retained or unterminated
-  std::string_view raw;  // what was refused: its chunk where that was understood, else its text or its start, in
-                         // which no project key is left
+  std::string_view raw;         // what was refused: its chunk where that was understood, else its text or its start, in
+                                // which no project key is left
+  std::uint64_t raw_bytes = 0;  // how long that was, where `raw` is its start
 
   [[nodiscard]] bool refused() const { return !refusal.empty(); }
 };
@@ -76,8 +77,8 @@ class ChunkReader {
   };
 
   // Takes the next record from the front of `window`. `at_end` says that no more bytes follow it. Fails with kBadData
-  // when the input cannot be read on: a damaged or cut frame, a frame or whole input above the limit, JSON of no form
-  // that is known. What was taken before stays good.
+  // when the input cannot be read on: a damaged or cut frame, JSON of no form that is known. What was taken before
+  // stays good.
   Result<Step> next(Bytes window, bool at_end);
 
   // What the form of this input is; kAuto while it is not known.
@@ -92,6 +93,7 @@ class ChunkReader {
  private:
   struct Line {
     std::size_t used_bytes;
+    std::uint64_t bytes;    // of the whole line
     std::string_view text;  // without LF and white space at both ends
     bool too_long;
     bool ended;
@@ -110,15 +112,16 @@ class ChunkReader {
   Result<void> check_identity(bool with_key);
   void begin_record(std::uint64_t line);
   tl::unexpected<Error> refuse(std::string_view reason, std::string what);
-  Step give(std::size_t used_bytes, Result<void> read, std::string_view text);
+  tl::unexpected<Error> refuse_oversize(std::uint64_t bytes);
+  Step give(std::size_t used_bytes, Result<void> read, std::string_view text, std::uint64_t text_bytes = 0);
 
   ChunkReaderOptions options_;
   ChunkForm form_;
   std::optional<record::Splitter> splitter_;  // of frames and whole
   std::uint64_t lines_ = 0;
-  bool skipping_ = false;          // inside a line longer than any may be
-  std::size_t dropped_bytes_ = 0;  // of it at the end of the window
-  std::string start_;              // of it
+  std::uint64_t skipped_bytes_ = 0;  // of a line longer than any may be; 0: there is none
+  std::size_t dropped_bytes_ = 0;    // of these, at the end of the window
+  std::string start_;                // of it
   std::string raw_;
   ChunkRecord record_;
   std::string chunk_;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -79,10 +80,10 @@ Result<Splitter::Step> Splitter::next(Bytes window, bool at_end) {
       default: return next_delimited(window, at_end, '\n');
     }
   }();
-  if (step && step->record) {
-    ++count_;
+  if (step) {
+    count_ += step->record ? 1 : 0;
     taken_bytes_ += step->used_bytes;
-  } else if (!step) {
+  } else {
     Error error = std::move(step).error();
     error.offset = taken_bytes_ + error.offset.value_or(0);
     return tl::make_unexpected(std::move(error).in(fmt::format("record {}", count_ + 1)));
@@ -91,15 +92,19 @@ Result<Splitter::Step> Splitter::next(Bytes window, bool at_end) {
 }
 
 Result<Splitter::Step> Splitter::next_frame(Bytes window, bool at_end) {
+  if (frame_bytes_ > 0) return pass_frame(window, 0, at_end);
   if (window.empty()) return Step{};
   const std::string_view mark = as_text(window.first(std::min(window.size(), kFrameMark.size())));
   if (!kFrameMark.starts_with(mark)) return fail_at(0, ErrorCode::kBadData, "no frame header where one must be");
   if (window.size() < kFrameHeaderBytes) {
     if (!at_end) return Step{};
-    return fail_at(window.size(), ErrorCode::kBadData,
-                   fmt::format("input ends in a frame header, {} of {} bytes", window.size(), kFrameHeaderBytes));
+    return truncate(window, "a frame header", window.size(), kFrameHeaderBytes);
   }
   const std::size_t length = load_be<std::uint32_t>(window.data() + kFrameMark.size());
+  if (length > max_record_bytes_ && kept_bytes_ > 0) {
+    frame_bytes_ = length;
+    return pass_frame(window, kFrameHeaderBytes, at_end);
+  }
   if (length > max_record_bytes_) {
     return fail_at(kFrameMark.size(), ErrorCode::kBadData,
                    fmt::format("frame of {} bytes, the limit is {}", length, print_size(max_record_bytes_)),
@@ -107,10 +112,37 @@ Result<Splitter::Step> Splitter::next_frame(Bytes window, bool at_end) {
   }
   if (window.size() - kFrameHeaderBytes < length) {
     if (!at_end) return Step{};
-    return fail_at(window.size(), ErrorCode::kBadData,
-                   fmt::format("input ends in a frame, {} of {} bytes", window.size() - kFrameHeaderBytes, length));
+    return truncate(window, "a frame", window.size() - kFrameHeaderBytes, length);
   }
   return Step{kFrameHeaderBytes + length, window.subspan(kFrameHeaderBytes, length)};
+}
+
+// From `begin` on the window holds more of a frame above the limit.
+Result<Splitter::Step> Splitter::pass_frame(Bytes window, std::size_t begin, bool at_end) {
+  const auto part =
+      static_cast<std::size_t>(std::min<std::uint64_t>(window.size() - begin, frame_bytes_ - passed_bytes_));
+  pass(window.subspan(begin, part));
+  if (passed_bytes_ < frame_bytes_) {
+    if (at_end) return truncate(window, "a frame", passed_bytes_, frame_bytes_);
+    return Step{begin + part};
+  }
+  passed_bytes_ = 0;
+  return Step{begin + part, as_bytes(start_), std::exchange(frame_bytes_, 0)};
+}
+
+void Splitter::pass(Bytes bytes) {
+  if (passed_bytes_ == 0) start_.clear();
+  start_.append(as_text(bytes.first(std::min(bytes.size(), kept_bytes_ - start_.size()))));
+  passed_bytes_ += bytes.size();
+}
+
+tl::unexpected<Error> Splitter::truncate(Bytes window, std::string_view inside, std::uint64_t there,
+                                         std::uint64_t wanted) {
+  truncated_ = true;
+  frame_bytes_ = 0;
+  passed_bytes_ = 0;
+  return fail_at(window.size(), ErrorCode::kBadData,
+                 fmt::format("input ends in {}, {} of {} bytes", inside, there, wanted));
 }
 
 Result<Splitter::Step> Splitter::next_delimited(Bytes window, bool at_end, char delimiter) {
@@ -133,8 +165,13 @@ Result<Splitter::Step> Splitter::next_delimited(Bytes window, bool at_end, char 
   return Step{length + (ended ? 1U : 0U), *record};
 }
 
-Result<Splitter::Step> Splitter::next_whole(Bytes window, bool at_end) const {
-  if (window.size() > max_record_bytes_) return too_large();
+Result<Splitter::Step> Splitter::next_whole(Bytes window, bool at_end) {
+  if (window.size() > max_record_bytes_ && kept_bytes_ == 0) return too_large();
+  if (window.size() > max_record_bytes_ || passed_bytes_ > 0) {
+    pass(window);
+    if (!at_end) return Step{window.size()};
+    return Step{window.size(), as_bytes(start_), std::exchange(passed_bytes_, 0)};
+  }
   // An empty input is one empty record, as `mosquitto_pub -s` has it; a second one never follows.
   if (!at_end || count_ > 0) return Step{};
   return Step{window.size(), window};

@@ -27,7 +27,7 @@ bool names_devices(memfault::ChunkForm form) {
 
 RecordFeed::RecordFeed(memfault::ChunkReaderOptions options)
     : reader_([&] {
-        options.whole_lines = true;
+        options.whole_records = true;
         return std::move(options);
       }()) {}
 
@@ -47,8 +47,10 @@ Result<std::size_t> RecordFeed::feed(Bytes window, bool at_end, Door& door) {
       incoming.chunk = record.refused() ? record.raw : as_text(record.chunk);
       incoming.refusal = record.reason;
       incoming.detail = record.refusal;
+      incoming.size_bytes = record.raw_bytes;
       if (record.reason == "unterminated") {
-        half_record_ = Error{ErrorCode::kBadData, fmt::format("line {}: {}", record.line, record.refusal), {}, {}};
+        std::string where = record.line > 0 ? fmt::format("line {}: ", record.line) : std::string();
+        half_record_ = Error{ErrorCode::kBadData, std::move(where) + record.refusal, {}, {}};
       }
       if (auto taken = door.take(incoming); !taken) return fail(std::move(taken));
     }

@@ -21,9 +21,9 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
-Outcome read(ChunkForm form, Bytes input, bool bytewise) {
+Outcome read(ChunkForm form, bool whole_records, Bytes input, bool bytewise) {
   Outcome outcome;
-  ChunkReader reader({.form = form, .whole_lines = false, .max_record_bytes = 100});
+  ChunkReader reader({.form = form, .whole_records = whole_records, .max_record_bytes = 100});
   std::size_t begin = 0;
   std::size_t end = bytewise ? 0 : input.size();
   for (;;) {
@@ -52,9 +52,10 @@ Outcome read(ChunkForm form, Bytes input, bool bytewise) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const auto form = static_cast<ChunkForm>(data[0] % 9);
+  const bool whole_records = data[0] >= 128;
   const Bytes input = std::as_bytes(std::span(data, size)).subspan(1);
-  const Outcome whole = read(form, input, false);
-  const Outcome grown = read(form, input, true);
+  const Outcome whole = read(form, whole_records, input, false);
+  const Outcome grown = read(form, whole_records, input, true);
   if (whole.records != grown.records || whole.error.empty() != grown.error.empty()) std::abort();
   return 0;
 }

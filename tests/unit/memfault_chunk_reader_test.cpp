@@ -214,6 +214,9 @@ TEST_CASE("records that are refused, and the ones behind them") {
         Lines{"1:1 ! not a base64 character", "2:2 ! base64 of 3 characters, must be a multiple of 4", "3:3 000000"});
   CHECK(records(frames({"", "00"}), kFrames) == Lines{"1:0 ! empty chunk", "2:0 00"});
   CHECK(records("", kWhole) == Lines{"1:0 ! empty chunk"});
+  CHECK(records(frames({"00", "001122", "33"}), kAuto, 2) ==
+        Lines{"1:0 00", "2:0 ! chunk of 3 bytes, the limit is 2B", "3:0 33"});
+  CHECK(records("abc", kWhole, 2) == Lines{"1:0 ! chunk of 3 bytes, the limit is 2B"});
   CHECK(records("", kAuto) == Lines{});
   CHECK(records("\n \r\n", kAuto) == Lines{});
 }
@@ -256,8 +259,9 @@ TEST_CASE("what ends the reading") {
   using enum ChunkForm;
   CHECK(error(frames({"00"}) + "x") == "record 2: no frame header where one must be");
   CHECK(error(frames({"0011"}).substr(0, 9)) == "record 1: input ends in a frame, 1 of 2 bytes");
-  CHECK(error(frames({"001122"}), kAuto, 2) == "record 1: frame of 3 bytes, the limit is 2B");
-  CHECK(error("abc", kWhole, 2) == "record 1: longer than the limit of 2B");
+  // A length that nothing stands for.
+  CHECK(error(frames({"00"}) + from_hex("00667031ffffffff00"), kAuto, 2) ==
+        "record 2: input ends in a frame, 1 of 4294967295 bytes");
   CHECK(error("{}\n") == "line 1: a JSON object without a chunk");
   CHECK(error("{\"device\":\n") == "line 1: JSON text without its end, or with more behind it");
 }
@@ -304,14 +308,15 @@ TEST_CASE("what was refused, in a word and as it came, but for keys") {
     const auto step = reader.next(as_bytes(input), true);
     REQUIRE(step);
     REQUIRE(step->record != nullptr);
+    CHECK((!step->record->refused() || step->record->raw_bytes >= step->record->raw.size()));
     return std::string(step->record->reason) + ": " + std::string(step->record->raw);
   };
   using enum ChunkForm;
-  const ChunkReaderOptions whole_lines{.form = kHex, .whole_lines = true};
-  CHECK(refused("0802", whole_lines) == "unterminated: 0802");
-  CHECK(refused("0802\n", whole_lines) == ": ");
+  const ChunkReaderOptions whole_records{.form = kHex, .whole_records = true};
+  CHECK(refused("0802", whole_records) == "unterminated: 0802");
+  CHECK(refused("0802\n", whole_records) == ": ");
   CHECK(refused("0802", {.form = kHex}) == ": ");
-  CHECK(refused(R"({"device":"d","chunk":"AAAA"})", {.form = kNdjson, .whole_lines = true}) == ": ");
+  CHECK(refused(R"({"device":"d","chunk":"AAAA"})", {.form = kNdjson, .whole_records = true}) == ": ");
   CHECK(refused("08z2\n", {.form = kHex}) == "bad-record: 08z2");
   CHECK(refused("x MC:A===: y\n", {.form = kConsole}) == "bad-record: MC:A===:");
   CHECK(refused(R"({"device":"../d","chunk":"QUJD"})", {.form = kNdjson}) == "bad-device-id: ABC");
@@ -323,6 +328,51 @@ TEST_CASE("what was refused, in a word and as it came, but for keys") {
   CHECK(refused(frames({""}), {.form = kFrames}) == "empty: ");
   CHECK(refused("000000\n", {.form = kHex, .max_record_bytes = 2}) == "oversize: 000000");
   CHECK(refused("0000000000\n", {.form = kHex, .max_record_bytes = 2}) == "oversize: 0000000000");
+  const ChunkReaderOptions whole_frames{.form = kFrames, .whole_records = true, .max_record_bytes = 2};
+  CHECK(refused(frames({"616263"}), whole_frames) == "oversize: abc");
+  CHECK(refused(frames({"6162"}).substr(0, 9), whole_frames) == "unterminated: " + frames({"6162"}).substr(0, 9));
+  CHECK(refused(frames({"6162"}).substr(0, 7), whole_frames) == "unterminated: " + frames({"6162"}).substr(0, 7));
+}
+
+TEST_CASE("of what is too long the start and the length are kept, in bounded memory") {
+  using enum ChunkForm;
+  constexpr std::size_t kLong = 3'000'000;
+  const std::string body(kLong, '0');
+  std::string frame;
+  REQUIRE(record::append_record(frame, record::Framing::kFrames, as_bytes(body)));
+  for (const auto& [form, input] : {std::pair{kFrames, frame}, {kWhole, body}, {kHex, body + "\n"}, {kHex, body}}) {
+    ChunkReader reader({.form = form, .whole_records = true, .max_record_bytes = 1000});
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    for (;;) {
+      const auto step = reader.next(as_bytes(std::string_view(input).substr(begin, end - begin)), end == input.size());
+      REQUIRE(step);
+      begin += step->used_bytes;
+      if (const ChunkRecord* const record = step->record) {
+        CHECK(record->reason == "oversize");
+        CHECK((record->raw == std::string(4096, '0')));
+        CHECK(record->raw_bytes == kLong);
+        CHECK(begin == input.size());
+        break;
+      }
+      CHECK(end - begin <= 3000);
+      end = std::min(input.size(), end + 1000);
+    }
+  }
+}
+
+TEST_CASE("a frame that the input ends in is told once, wherever it ends") {
+  const std::string input = frames({"0011", "00112233"});
+  for (std::size_t size = 11; size < input.size(); ++size) {
+    for (const std::size_t step_bytes : {std::size_t{1}, size}) {
+      const Outcome outcome =
+          read(input.substr(0, size), {.form = ChunkForm::kFrames, .whole_records = true, .max_record_bytes = 2},
+               step_bytes);
+      CHECK(outcome.records.size() == 2);
+      CHECK(outcome.records.back().starts_with("2:0 ! record 2: input ends in a frame"));
+      CHECK(!outcome.error);
+    }
+  }
 }
 
 }  // namespace
