@@ -59,7 +59,6 @@ Result<void> relay_chunks(relay::Options options, cli::Report& report, io::Loop&
                     .on_full = options.spool.on_full,
                     .answers = options.acknowledge},
                    out->buffer());
-  options.relay.dry_run = options.upload.dry_run;
   options.relay.reload = [&]() -> Result<void> {
     auto read = relay::keys(options);
     if (!read) return fail(std::move(read));

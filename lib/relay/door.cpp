@@ -95,15 +95,27 @@ Result<void> Door::commit() {
   auto stored = append();
   // Also after a failure: what fitted is in hand of the spool.
   if (auto committed = spool_.commit(); stored && !committed) stored = std::move(committed);
-  if (auto settled = settle(spool_.statistics().accepted - before); stored && !settled) stored = std::move(settled);
+  mark_stored(spool_.statistics().accepted - before);
+  if (auto settled = settle(); stored && !settled) stored = std::move(settled);
   blocked_ = !stored && stored.error().code == ErrorCode::kUnavailable;
-  return blocked_ ? Result<void>() : stored;
+  if (!blocked_) return stored;
+  blocked_by_ = std::move(stored).error().what;
+  return {};
+}
+
+// The first `count` of the records that were appended are in the spool.
+void Door::mark_stored(std::uint64_t count) {
+  for (auto record = batch_.begin(); record != batch_.end() && count > 0; ++record) {
+    if (!record->reason.empty() || record->stored) continue;
+    record->stored = true;
+    --count;
+  }
 }
 
 // Appends what is wanted of the batch, up to the first record for which there is no room.
 Result<void> Door::append() {
   for (Record& record : batch_) {
-    if (!record.reason.empty()) continue;
+    if (!record.reason.empty() || record.stored) continue;
     const auto sequence = spool_.append(record.lane, as_bytes(record.chunk), record.time);
     if (sequence) {
       record.sequence = *sequence;
@@ -115,7 +127,7 @@ Result<void> Door::append() {
     if ((full || held) && settings_.on_full == spool::OnFull::kDropNewest) {
       record.reason = kFull;
     } else if (held && !is_stuck(*held)) {
-      return fail(ErrorCode::kUnavailable, error.what);
+      return fail(ErrorCode::kUnavailable, fmt::format("the spool is full but for other devices: {}", error.what));
     } else if (error.code == ErrorCode::kRefused) {
       record.reason = held ? "over-share" : "too-many-devices";
       record.detail = error.what;
@@ -137,16 +149,15 @@ bool Door::is_stuck(const spool::LaneSummary& lane) {
   return seen.stuck;
 }
 
-// Answers the records from the first on until one that is neither among the first `accepted` that were appended nor
-// kept as a dead letter, and forgets them. The sequence matters: a sender may count answers.
-Result<void> Door::settle(std::uint64_t accepted) {
+// Answers the records from the first on until one that is neither in the spool nor kept as a dead letter, and forgets
+// them. The sequence matters: a sender may count answers.
+Result<void> Door::settle() {
   Result<void> buried;
   auto end = batch_.begin();
   auto first_buried = batch_.end();
   for (; end != batch_.end(); ++end) {
     if (end->reason.empty()) {
-      if (accepted == 0) break;
-      --accepted;
+      if (!end->stored) break;
     } else if (end->reason != kFull) {
       if (buried = bury(*end); !buried) break;
       first_buried = std::min(first_buried, end);
@@ -154,10 +165,9 @@ Result<void> Door::settle(std::uint64_t accepted) {
   }
   // One sync for all of them: who sends nothing but rubbish must not keep everybody else waiting.
   if (first_buried != batch_.end()) {
-    if (auto committed = dead_letters_.commit(); !committed) {
-      buried = std::move(committed);
-      end = first_buried;
-    }
+    if (auto committed = dead_letters_.commit(); !committed) buried = std::move(committed);
+    // A failure may have taken along what was in hand of the dead letters: a second one of these is better than none.
+    if (!buried) end = first_buried;
   }
   for (auto at = batch_.begin(); at != end; ++at) {
     answer(*at);

@@ -86,6 +86,9 @@ class Door {
   // What was taken has no room in the spool.
   [[nodiscard]] bool blocked() const { return blocked_; }
 
+  // Why, while it has none.
+  [[nodiscard]] const std::string& blocked_by() const { return blocked_by_; }
+
   // Records taken that are neither accepted nor refused.
   [[nodiscard]] std::size_t unanswered() const { return batch_.size(); }
 
@@ -102,13 +105,15 @@ class Door {
     std::uint64_t size_bytes = 0;
     WallTime time;
     spool::Sequence sequence = 0;
+    bool stored = false;  // in the spool, and only the answer is to come
   };
 
   [[nodiscard]] Result<void> check_configured() const;
   void check(const Incoming& from, Record& record) const;
   Result<void> append();
   [[nodiscard]] bool is_stuck(const spool::LaneSummary& lane);
-  Result<void> settle(std::uint64_t accepted);
+  void mark_stored(std::uint64_t count);
+  Result<void> settle();
   Result<void> bury(const Record& record);
   void answer(const Record& record);
 
@@ -120,6 +125,7 @@ class Door {
   std::size_t batch_bytes_ = 0;
   MonotonicTime oldest_{};
   bool blocked_ = false;
+  std::string blocked_by_;
 
   // A lane over its share, and where it was when it was first seen so.
   struct OverShare {

@@ -80,9 +80,7 @@ Result<void> Relay::turn(io::Loop& loop) {
   return {};
 }
 
-bool Relay::delivered() const {
-  return to_.uploader.idle() && (settings_.dry_run || to_.uploader.drain().remaining == 0);
-}
+bool Relay::delivered() const { return to_.uploader.idle() && to_.uploader.drain().remaining == 0; }
 
 MonotonicTime Relay::wake() const {
   MonotonicTime next = std::min(to_.uploader.deadline(), manager_.next());
@@ -138,12 +136,11 @@ void Relay::tell_blocked() {
   if (blocked) {
     told_blocked_ = blocked_notice_.due(monotonic_now());
     if (told_blocked_) {
-      to_.report.warn(
-          fmt::format("the spool is full: nothing more is taken in until something was delivered ({} of these)",
-                      blocked_notice_.count()));
+      to_.report.warn(fmt::format("{}: nothing more is taken in for now ({} of these)", to_.door.blocked_by(),
+                                  blocked_notice_.count()));
     }
   } else if (told_blocked_) {
-    to_.report.warn("the spool has room again");
+    to_.report.warn("records are taken in again");
   }
 }
 
@@ -236,7 +233,7 @@ void Relay::conclude(const io::Loop& loop) {
                      {},
                      std::nullopt});
   }
-  if (drain.remaining > 0 && !settings_.dry_run) {
+  if (drain.remaining > 0) {
     const std::string what = fmt::format("{} chunks remain in the spool", drain.remaining);
     if (loop.stop_signal()) {
       to_.report.say(what);

@@ -25,7 +25,6 @@ namespace fieldpipe::relay {
 struct RelaySettings {
   std::chrono::nanoseconds drain_timeout = std::chrono::minutes(5);  // from the end of the input
   std::string metrics_file;                                          // empty: none
-  bool dry_run = false;                                              // nothing is sent: what was printed is done
   std::function<Result<void>()> reload;                              // on HUP
 };
 

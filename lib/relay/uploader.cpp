@@ -243,11 +243,11 @@ std::vector<spool::Message> Uploader::State::read(Schedule::Lane& lane, Monotoni
     return {};
   }
   if (local_failures.due(now)) report.warn(fmt::format("{}: {}", spool.directory(), messages.error().what));
-  if (++read_failures[lane.name] >= kMostReadFailures) {
-    for (const spool::LaneSummary& summary : spool.lanes()) {
-      if (summary.lane != lane.name) continue;
-      spool.finish(lane.name, summary.first, summary.first, spool::Outcome::kDamaged);
-      break;
+  // Without a descriptor to be had the record may be as good as any.
+  const bool may_pass = messages.error().code == ErrorCode::kUnavailable;
+  if (!may_pass && ++read_failures[lane.name] >= kMostReadFailures) {
+    if (const auto held = spool.find_lane(lane.name)) {
+      spool.finish(lane.name, held->first, held->first, spool::Outcome::kDamaged);
     }
     read_failures.erase(lane.name);
   }
@@ -280,6 +280,7 @@ void Uploader::State::start(Schedule::Lane& lane, MonotonicTime now) {
   const std::string url = memfault::chunk_url(Schedule::endpoint_of(lane), parse_lane(lane.name)->device);
   if (settings.dry_run) {
     print_request(url, content_type, *flight, messages.size());
+    spool.finish(lane.name, flight->first, flight->last);
     schedule.again(lane);
     return;
   }

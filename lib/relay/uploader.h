@@ -29,7 +29,7 @@ struct UploadSettings {
   std::function<std::string(std::string_view device)> project_key;
   Limits limits;                      // connections of the HTTP client beyond `requests` are used while others are slow
   std::optional<std::uint64_t> seed;  // of the random part of waits, for tests
-  bool dry_run = false;               // each request is printed, nothing is sent and nothing finished
+  bool dry_run = false;               // each request is printed, nothing is sent, and what was printed is finished
 };
 
 // What became of the chunks, for the exit status.

@@ -20,7 +20,14 @@ using io::Descriptor;
 
 tl::unexpected<Error> file_failure(std::string_view action, int error_number) {
   Error error = io::system_error(action, error_number);
-  if (error_number == ENOSPC || error_number == EDQUOT) error.code = ErrorCode::kUnavailable;
+  switch (error_number) {
+    case ENOSPC:
+    case EDQUOT:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM: error.code = ErrorCode::kUnavailable; break;
+    default: break;
+  }
   return tl::make_unexpected(std::move(error));
 }
 

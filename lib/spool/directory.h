@@ -13,8 +13,8 @@
 
 namespace fieldpipe::spool {
 
-// An open folder. Failures are kIo, but kUnavailable where the disk (or the quota) is full, and kNoInput where the name
-// does not exist.
+// An open folder. Failures are kIo, but kUnavailable where the disk (or the quota) is full or the system has no
+// descriptor or memory left, which passes, and kNoInput where the name does not exist.
 class Directory {
  public:
   // Opens `path`. With `create`, missing folders are made (0700) and their names synced. A folder that is another

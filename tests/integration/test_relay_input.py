@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import resource
 import signal
 import socket
 import stat
@@ -221,9 +222,22 @@ class Refusals(Relay):
             result = self.relay(server, data, "--max-record", "64", "--ack", status=1)
             self.assertEqual([answer.get("error") for answer in self.acknowledgements(result.stdout)], list(sizes.values()))
             self.assertEqual([len(chunk) for chunk in server.chunks()], [1, 64])
-            # A length that nothing stands for costs nothing, and ends the reading.
+            # A length that nothing stands for costs nothing; the frame that has it has no end.
             result = self.relay(server, framed(b"good") + b"\0fp1\xff\xff\xff\xff", "--device", "D", status=65)
             self.assertEqual(server.chunks()[2:], [b"good"])
+            self.assertIn(b"1 records were refused: 1 unterminated", result.stderr)
+
+    def test_frames_and_whole_inputs_over_the_limit_are_set_aside_and_the_next_is_taken(self):
+        long = b"long" * 5000
+        forms = {"frames": (framed(b"one") + framed(long) + framed(b"two"), [b"one", b"two"]), "whole": (long, [])}
+        for form, (data, delivered) in forms.items():
+            with self.subTest(form=form), endpoint.Endpoint() as server:
+                result = self.relay(server, data, "--from", form, "--max-record", "64", "--device", "D", "--ack", status=1)
+                self.assertEqual(server.chunks(), delivered)
+                self.assertEqual([answer.get("error") for answer in self.acknowledgements(result.stdout)].count("oversize"), 1)
+        letters = [json.loads(line) for line in run("fieldpipe-spool", "list", "--dead", self.spool).stdout.splitlines()]
+        self.assertEqual([(letter["reason"], letter["length"], letter["kept"]) for letter in letters],
+                         [("oversize", len(long), 4096)] * 2)
 
     def test_half_records_at_the_end(self):
         halves = {"frames": (framed(FIRST) + framed(SECOND)[:-1], 65), "hex": (lines(FIRST.hex()) + SECOND.hex().encode(), 65),
@@ -409,7 +423,7 @@ class Life(Relay):
             self.addCleanup(writer.wait, TIMEOUT)
             relay.stdin.close()
             relay.stdin = None
-            wait_for(lambda: "the spool is full" in relay.stderr or relay.process.poll() is not None, "the full disk")
+            wait_for(lambda: "nothing more is taken in" in relay.stderr or relay.process.poll() is not None, "the full disk")
             # A container or a changed root may allow neither the namespace nor the mount.
             if relay.process.poll() == 77 or "unshare: " in relay.stderr:
                 self.skipTest(relay.stderr.strip())
@@ -421,6 +435,30 @@ class Life(Relay):
             self.assertEqual(code, 0, relay.stderr)
             for device in range(10):
                 self.assertEqual([int.from_bytes(chunk[:2], "big") for chunk in server.chunks(f"D{device}")], list(range(device, 2500, 10)))
+
+    def test_without_descriptors_it_waits_and_goes_on(self):
+        data = lines(*((b"%06d" % n + bytes(5000)).hex() for n in range(200)))
+        with endpoint.Endpoint() as server:
+            refused = server.url
+        relay = self.enterContext(Running("mflt-relay", "--endpoint", refused, "--spool", str(self.spool), "--spool-min-free", "0",
+                                          "--spool-max-bytes", "4MiB", "--device", "D", "--from", "hex", "--ack", "--backoff-base",
+                                          "1h", env=environment(MEMFAULT_PROJECT_KEY=KEY)))
+        relay.stdin.write(lines("00"))
+        relay.stdin.flush()
+        self.assertIn("sequence", json.loads(relay.stdout.readline()))
+        wait_for(lambda: "next attempt" in relay.stderr, "the one request")
+        before = resource.prlimit(relay.pid, resource.RLIMIT_NOFILE)
+        # All below are in use, and more than it polls.
+        resource.prlimit(relay.pid, resource.RLIMIT_NOFILE, (8, before[1]))
+        relay.stdin.write(data)
+        relay.stdin.flush()
+        wait_for(lambda: "Too many open files: nothing more is taken in" in relay.stderr, "the limit")
+        resource.prlimit(relay.pid, resource.RLIMIT_NOFILE, before)
+        answers = [json.loads(relay.stdout.readline()) for _ in range(201)]  # and one of the request
+        self.assertEqual([answer["ack"] for answer in answers if "sequence" in answer], list(range(2, 202)))
+        self.assertEqual(relay.stderr.count("nothing more is taken in"), 1)
+        relay.signal(signal.SIGTERM)
+        self.assertEqual(relay.finish()[0], -signal.SIGTERM)
 
     def test_a_full_spool_blocks_and_goes_on(self):
         chunk = os.urandom(30000)
@@ -449,7 +487,7 @@ class Life(Relay):
                 accepted = [answer["ack"] - 1 for answer in answers if "sequence" in answer]
                 self.assertLessEqual(set(arrived), set(accepted))
                 if policy == "block":
-                    self.assertIn("the spool has room again", relay.stderr)
+                    self.assertIn("records are taken in again", relay.stderr)
                     self.assertEqual(relay.stderr.count("the spool is full"), 1)
                     self.assertEqual(sorted(arrived), list(range(40)))
                 elif policy == "drop-newest":
@@ -471,6 +509,12 @@ class Life(Relay):
             self.assertEqual((request["url"], request["chunks"]), (f"{server.url}/api/v0/chunks/D", 2))
             self.assertNotIn(KEY.encode(), result.stdout)
             self.assertEqual((server.requests, set(self.scratch.iterdir())), ([], before))
+            # More than a spool holds.
+            data = lines(*({"device": f"D{n % 3}", "chunk": b64(bytes(30000))} for n in range(100)))
+            result = run(*self.arguments(server, "--dry-run", "--spool-max-bytes", "512KiB"), stdin=data,
+                         env=environment(MEMFAULT_PROJECT_KEY=KEY, TMPDIR=str(self.scratch)))
+            self.assertEqual((result.returncode, result.stderr.count(b"remain")), (0, 0), result.stderr)
+            self.assertEqual(sum(json.loads(line)["chunks"] for line in result.stdout.splitlines()), 100)
 
 
 class Figures(Relay):

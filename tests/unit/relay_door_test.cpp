@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "relay/door.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <optional>
@@ -9,6 +12,7 @@
 
 #include <doctest/doctest.h>
 
+#include "io/descriptor.h"
 #include "relay/lane.h"
 
 namespace fieldpipe::relay {
@@ -140,6 +144,33 @@ TEST_CASE("a form without names needs a device and a key that are configured") {
   CHECK(no_key.error().what == "no project key");
   House both({.device = "D", .has_key = [](std::string_view) { return true; }});
   CHECK(both.answer(record) == "{\"ack\":1,\"sequence\":1}\n");
+}
+
+TEST_CASE("what is on the disk is not taken in again while a dead letter cannot be written") {
+  House house;
+  house.answer(from("D", "one"));
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  // The dead letters have no file yet, and no other may be opened.
+  const io::Descriptor first_free(::dup(STDERR_FILENO));
+  const rlimit none{static_cast<rlim_t>(first_free.get()) + 1, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  house.out.clear();
+  CHECK(house.door->take(from("..", "bad")));
+  CHECK(house.door->take(from("D", "two")));
+  for (int i = 0; i < 3; ++i) {
+    CHECK(house.door->commit());
+    CHECK(house.door->blocked());
+    CHECK(house.out.empty());
+    CHECK(house.store->statistics().accepted == 2);
+  }
+  CHECK(house.door->unanswered() == 2);
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  CHECK(house.door->commit());
+  CHECK_FALSE(house.door->blocked());
+  CHECK(house.out == "{\"ack\":2,\"error\":\"bad-device-id\"}\n{\"ack\":3,\"sequence\":2}\n");
+  CHECK(house.letters() == std::vector<std::string>{"- bad-device-id 3 bad"});
+  CHECK(house.store->statistics().accepted == 2);
 }
 
 TEST_CASE("a full spool blocks, keeps what is in hand, and goes on") {
