@@ -138,7 +138,7 @@ class Pipeline(Folder):
             wait_for(lambda: (FRAMES - 1).to_bytes(8, "big") in self.received_tail(), "the last frame", TIMEOUT)
             subscriber.send_signal(signal.SIGTERM)
             self.assertEqual(subscriber.wait(TIMEOUT), -signal.SIGTERM)
-            # It may sleep through one restart while it waits to try again.
+            # One restart may fall into its pause before it tries again.
             self.assertIn("connected again", subscriber.stderr.read().decode())
         seen = collections.Counter(counters(self.got))
         self.assert_all(seen, FRAMES)
