@@ -102,6 +102,11 @@ Result<void> LineEncoder::encode(std::string_view text, std::uint64_t now_ms, st
   if (!std::exchange(begun_, true) && text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   const std::string_view line = trimmed(text);
   if (line.empty()) return {};
+  if (line.find('\0') != std::string_view::npos) {
+    if (settings_.form != Form::kAuto) return refuse_text("holds a NUL byte");
+    unusable_ = true;
+    return fail(ErrorCode::kBadData, "holds a NUL byte, so this is no text", "--from FORMAT goes on behind such lines");
+  }
   if (now_text_.empty() || now_ms != now_ms_) {
     now_ms_ = now_ms;
     now_text_ = fmt::format(",\"timestamp\":{}", now_ms);
@@ -109,15 +114,22 @@ Result<void> LineEncoder::encode(std::string_view text, std::uint64_t now_ms, st
   if (form_ == Form::kJson || (settings_.form == Form::kAuto && line.front() == '{')) {
     return encode_json(line, out, readable_bytes);
   }
+  if (form_ == Form::kNumbers) return encode_number(line, out);
+  if (find_invalid_utf8(line)) return refuse_text("not UTF-8");
   if (form_ == Form::kAuto) form_ = form_of(reader_, line);
   if (form_ == Form::kNumbers) return encode_number(line, out);
-  if (find_invalid_utf8(line)) return fail(ErrorCode::kBadData, "not UTF-8");
   payload_.columns.clear();
   given_ = {};
   // A byte has six as an escape, and a string two quotes.
   strings_.clear();
   strings_.reserve(6 * line.size() + 2 * kMaxLineKeys);
   return form_ == Form::kPairs ? encode_pairs(line, out) : encode_csv(line, out);
+}
+
+// Refuses a line that is no text. Without what it should have said of the others, none of them can be read.
+Result<void> LineEncoder::refuse_text(std::string_view why) {
+  unusable_ = form_ == Form::kAuto || (form_ == Form::kCsv && header_.empty());
+  return fail(ErrorCode::kBadData, std::string(why));
 }
 
 Result<void> LineEncoder::encode_json(std::string_view text, std::string& out, std::size_t readable_bytes) {

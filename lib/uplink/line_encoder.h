@@ -46,10 +46,12 @@ class LineEncoder {
   // as it was. `readable_bytes` as for json::Reader::open.
   Result<void> encode(std::string_view text, std::uint64_t now_ms, std::string& out, std::size_t readable_bytes = 0);
 
-  // Whether the last failure is one of all lines that follow: a CSV header that is none, or no stream at all.
+  // Whether the last failure is one of all lines that follow: a CSV header, or a first line, that is none, no stream at
+  // all, or a NUL byte where nothing but the lines themselves says that they are text.
   [[nodiscard]] bool unusable() const { return unusable_; }
 
  private:
+  Result<void> refuse_text(std::string_view why);
   Result<void> encode_json(std::string_view text, std::string& out, std::size_t readable_bytes);
   Result<void> encode_number(std::string_view text, std::string& out);
   Result<void> encode_pairs(std::string_view text, std::string& out);

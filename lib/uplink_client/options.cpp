@@ -145,8 +145,12 @@ Result<std::optional<std::string>> status_line(const Options& options) {
   response.progress = response.is_final() ? 100 : 0;
   std::size_t next = 2;
   if (next < words.size()) {
-    if (const auto progress = parse_integer<std::uint8_t>(words[next]); progress && *progress <= 100) {
-      response.progress = *progress;
+    if (const auto progress = parse_integer<std::int64_t>(words[next])) {
+      if (*progress < 0 || *progress > 100) {
+        return fail(ErrorCode::kUsage,
+                    fmt::format("--status: progress '{}' is not from 0 to 100", printable(words[next])));
+      }
+      response.progress = static_cast<std::uint8_t>(*progress);
       ++next;
     }
   }

@@ -91,6 +91,16 @@ class Data(WithPort):
                 self.assertEqual(sender.process.wait(tools.TIMEOUT), 1)
                 wait_for(lambda: f"1 of {2 + bool(first)} lines could not be read; line" in sender.stderr, "the count")
 
+    def test_an_input_that_is_no_text_ends_at_its_first_nul(self):
+        stderr = ("uplink-send: stdin: line {}: holds a NUL byte, so this is no text\n"
+                  "uplink-send: hint: --from FORMAT goes on behind such lines\n")
+        for data, count in ((b"1\n2\0\n3\n", 1), (b"\0\0\0\n", 0), (b'{"a":1}\n{"a":"x\0y"}\n', 1), (b"\0fp1\0\0\0\1a", 0)):
+            with self.subTest(data=data):
+                self.assertEqual(len(self.sent(data, status=65, stderr=stderr.format(count + 1))), count)
+        lines = self.sent(b"1\n2\0\n3\n", "--from", "numbers", status=1,
+                          stderr="uplink-send: 1 of 3 lines could not be read; line 2: holds a NUL byte\n")
+        self.assertEqual(len(lines), 2)
+
     def test_integers_outside_64_bits_keep_their_digits(self):
         line, = self.sent(b'{"a":123456789012345678901234567890}\n')
         self.assertIn(b'"a":123456789012345678901234567890}', line)
@@ -402,7 +412,7 @@ class Handlers(WithPort):
 
     def test_the_whole_group_is_stopped(self):
         mark = self.folder / "pid"
-        _, connection = self.handle("--exec", f"trap '' TERM; sleep 1000 & echo $! > {mark}; wait; sleep 1000")
+        _, connection = self.handle("--exec", f"trap '' TERM; tail -f /dev/null & echo $! > {mark}; wait; tail -f /dev/null")
         connection.action("a")
         connection.status()
         child = int(wait_for(lambda: mark.exists() and mark.read_text(), "the handler"))
@@ -478,7 +488,7 @@ class Handlers(WithPort):
             self.assertEqual([connection.status()[:2] for _ in range(2)], [("16", "Running"), ("16", "Completed")])
 
     def test_a_stop_signal_ends_handlers_and_says_so(self):
-        sender, connection = self.handle("--exec", "exec sleep 1000")
+        sender, connection = self.handle("--exec", "exec tail -f /dev/null")
         connection.action("a")
         connection.status()
         sender.signal(signal.SIGTERM)

@@ -40,6 +40,40 @@ std::string point(std::uint32_t sequence, std::string_view columns) {
 
 }  // namespace
 
+TEST_CASE("a line that has to say what the others are is UTF-8, or none can be read") {
+  for (const Form form : {Form::kAuto, Form::kCsv}) {
+    Lines lines({form, "s"});
+    CHECK(lines("Z\xe4hler,b") == "not UTF-8");
+    CHECK(lines.encoder.unusable());
+  }
+  for (const Form form : {Form::kPairs, Form::kNumbers}) {
+    Lines lines({form, "s"});
+    CHECK(lines("a=\xff") == (form == Form::kPairs ? "not UTF-8" : "'a=\\xff' is no number"));
+    CHECK(!lines.encoder.unusable());
+  }
+  Lines lines({Form::kCsv, "s"});
+  CHECK(lines("a,b").empty());
+  CHECK(lines("1,\xff") == "not UTF-8");
+  CHECK(!lines.encoder.unusable());
+}
+
+TEST_CASE("a NUL byte ends what calls itself text, and is a fault of its line where the form is given") {
+  using namespace std::string_view_literals;
+  for (const auto line : {"1\0"sv, "\0"sv, "a=1 b=\0"sv, "a,\0"sv, "{\"a\":1}\0"sv, "\0fp1\0\0\0\1a"sv}) {
+    Lines lines({Form::kAuto, "s"});
+    CHECK(lines(line) == "holds a NUL byte, so this is no text");
+    CHECK(lines.encoder.unusable());
+    for (const Form form : {Form::kJson, Form::kPairs, Form::kCsv, Form::kNumbers}) {
+      Lines given({form, "s"});
+      CHECK(given(line) == "holds a NUL byte");
+      CHECK(given.encoder.unusable() == (form == Form::kCsv));  // a header
+    }
+  }
+  Lines lines({Form::kAuto, "s"});
+  CHECK(lines("1") == point(1, "\"value\":1"));
+  CHECK(lines("2\0"sv) == "holds a NUL byte, so this is no text");
+}
+
 TEST_CASE("plain numbers keep their text and are counted from 1") {
   Lines lines({Form::kAuto, "s", "value"});
   CHECK(lines("22.50") == point(1, R"("value":22.50)"));
