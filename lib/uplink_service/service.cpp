@@ -300,6 +300,8 @@ Metrics Service::metrics() {
   metrics.gauge("messages_in_flight", "messages without acknowledgement", static_cast<double>(link_.under_way()));
   metrics.gauge("memory_points", "points that wait in memory only", static_cast<double>(streams.in_memory));
   metrics.counter("memory_dropped_total", "points dropped from there", streams.dropped);
+  metrics.counter("dropped_delivered_total", "points of dropped_total that were under way and arrived all the same",
+                  streams.dropped_delivered);
   metrics.gauge("streams", "streams there are", static_cast<double>(streams.streams));
   metrics.counter("checkpoints_total", "checkpoints of applications", checkpoints_);
   const Actions::Counts actions = actions_.counts();

@@ -238,10 +238,12 @@ void Stream::finish(const Handover& message, spool::Outcome outcome) {
   }
   if (done_ && follows_done(message.range, outcome)) {
     done_->last = message.range.last;
+    done_points_ += message.points;
     return;
   }
   settle();
   done_ = message.range;
+  done_points_ = message.points;
   done_outcome_ = outcome;
 }
 
@@ -255,7 +257,9 @@ bool Stream::follows_done(const Range& range, spool::Outcome outcome) const {
 
 void Stream::settle() {
   if (!done_) return;
-  spool_->finish(settings_.name, done_->first, done_->last, done_outcome_);
+  const std::size_t finished = spool_->finish(settings_.name, done_->first, done_->last, done_outcome_);
+  if (done_outcome_ == spool::Outcome::kDelivered)
+    dropped_delivered_ += done_points_ - std::min(done_points_, finished);
   done_.reset();
 }
 

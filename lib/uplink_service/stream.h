@@ -96,6 +96,9 @@ class Stream {
   [[nodiscard]] std::size_t in_memory() const;
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 
+  // Points that the spool dropped while they were under way, and that arrived all the same.
+  [[nodiscard]] std::uint64_t dropped_delivered() const { return dropped_delivered_; }
+
  private:
   struct Staged {
     spool::Sequence sequence;
@@ -138,6 +141,7 @@ class Stream {
   std::deque<Closed> waiting_;  // with a spool at most one; then the newest, or the only one that is not sent
   std::size_t waiting_bytes_ = 0;
   std::uint64_t dropped_ = 0;
+  std::uint64_t dropped_delivered_ = 0;
 
   std::size_t stored_ = 0;       // points of closed batches that are in the spool only and not in fetched_
   std::deque<Fetched> fetched_;  // handed out by the spool
@@ -150,6 +154,7 @@ class Stream {
   std::size_t in_flight_ = 0;            // messages
 
   std::optional<Range> done_;  // finished, and the spool does not know it yet
+  std::size_t done_points_ = 0;
   spool::Outcome done_outcome_ = spool::Outcome::kDelivered;
 };
 

@@ -186,6 +186,7 @@ Streams::Counts Streams::counts() const {
   for (const Stream* stream : ordered_) {
     counts.in_memory += stream->in_memory();
     counts.dropped += stream->dropped();
+    counts.dropped_delivered += stream->dropped_delivered();
   }
   return counts;
 }

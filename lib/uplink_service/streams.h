@@ -83,11 +83,12 @@ class Streams {
   [[nodiscard]] bool idle() const;
 
   struct Counts {
-    std::uint64_t accepted = 0;   // points
-    std::uint64_t delivered = 0;  // points
-    std::uint64_t messages = 0;   // delivered
-    std::uint64_t in_memory = 0;  // points that wait in memory only
-    std::uint64_t dropped = 0;    // and those that were dropped from there
+    std::uint64_t accepted = 0;           // points
+    std::uint64_t delivered = 0;          // points
+    std::uint64_t messages = 0;           // delivered
+    std::uint64_t in_memory = 0;          // points that wait in memory only
+    std::uint64_t dropped = 0;            // and those that were dropped from there
+    std::uint64_t dropped_delivered = 0;  // by a spool, and they arrived all the same
     std::size_t streams = 0;
   };
   [[nodiscard]] Counts counts() const;

@@ -78,6 +78,7 @@ class Service:
     def __init__(self, configuration, broker_port, *arguments, project="demo", device="1", device_file=None, env=None):
         self.folder = tempfile.TemporaryDirectory(prefix="fieldpipe-uplink-")
         self.path = Path(self.folder.name)
+        self.spool = self.path / "spool"
         self.arguments = arguments
         self.env = env
         self.configuration = configuration
@@ -96,8 +97,8 @@ class Service:
         (self.path / "uplink.toml").write_text(text)
 
     def command(self):
-        return ["uplink-serve", "--config", self.path / "uplink.toml", "--auth", self.path / "device.json", "--spool",
-                self.path / "spool", *self.arguments]
+        return ["uplink-serve", "--config", self.path / "uplink.toml", "--auth", self.path / "device.json", "--spool", self.spool,
+                *self.arguments]
 
     def start(self):
         for _ in range(20):  # a connection of another test may have taken a port
