@@ -39,8 +39,7 @@ Stream& Streams::add(uplink::StreamSettings settings) {
   std::string topic = uplink::stream_topic(settings, device_);
   std::string name = settings.name;
   // A stream in memory whose points an earlier run had in the spool has that emptied first.
-  const bool spooled = settings.durable || std::any_of(data_.spool.lanes().begin(), data_.spool.lanes().end(),
-                                                       [&](const auto& lane) { return lane.lane == name; });
+  const bool spooled = settings.durable || data_.spool.find_lane(name);
   spool::Spool* const spool = is_status ? &statuses_.spool : spooled ? &data_.spool : nullptr;
   auto stream = std::make_unique<Stream>(std::move(settings), std::move(topic), configuration_.max_packet_size,
                                          configuration_.prioritize_live_data, spool);

@@ -317,6 +317,23 @@ TEST_CASE("a spool of data that cannot be written fails no action") {
   CHECK_FALSE(run.actions.has_unsaved(kNow));
 }
 
+TEST_CASE("a stream in memory is one although the spool holds points of others") {
+  Folder folder;
+  const auto configuration = uplink::parse_configuration("[streams.quick.persistence]\nmax_file_count = 0\n");
+  REQUIRE(configuration);
+  {
+    auto data = folder.spool("data");
+    for (int i = 0; i < 20; ++i) REQUIRE(data.append(fmt::format("lane {}", i), as_bytes("{}")));
+    REQUIRE(data.commit());
+  }
+  Run run(*configuration, folder);
+  uplink::Payload point;
+  point.stream = "quick";
+  REQUIRE(run.streams.append(point));
+  REQUIRE(run.streams.commit(kNow).all());
+  CHECK(run.data.statistics().accepted == 20);
+}
+
 TEST_CASE("records of actions read back, and others are none") {
   json::Reader reader;
   OpenAction action;
