@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <string>
 #include <vector>
@@ -10,6 +8,7 @@
 
 #include "cli/option_table.h"
 #include "cli/parser.h"
+#include "scratch.h"
 
 using namespace fieldpipe;
 
@@ -27,28 +26,6 @@ struct Options {
   std::string once;
   bool help = false;
   std::vector<std::string> files;
-};
-
-class Scratch {
- public:
-  Scratch() {
-    std::string name = (std::filesystem::temp_directory_path() / "fieldpipe.XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() { std::filesystem::remove_all(path_); }
-
-  [[nodiscard]] std::string folder() const { return path_.string(); }
-
-  [[nodiscard]] std::string file(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ / name) << text;
-    return (path_ / name).string();
-  }
-
- private:
-  std::filesystem::path path_;
 };
 
 struct Call {
@@ -194,7 +171,7 @@ TEST_CASE("help is given whatever the values around it are") {
 
 TEST_CASE("a configuration file that is there but cannot be read is not passed over") {
   const Scratch scratch;
-  const std::string folder = scratch.folder();
+  const std::string folder = scratch.path;
   CHECK(refusal({.arguments = {}, .environment = {}, .files = {folder}}, ErrorCode::kConfig) ==
         folder + ": Is a directory");
   CHECK(refusal({.arguments = {"--config", folder}, .environment = {}, .files = {}}, ErrorCode::kConfig) ==

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <string>
 
 #include <doctest/doctest.h>
 
 #include "cli/secret.h"
+#include "scratch.h"
 
 using namespace fieldpipe;
 using namespace std::string_literals;
@@ -14,30 +13,15 @@ using namespace std::string_literals;
 namespace {
 
 // A folder with files, and the variables that lead to it, for one test case.
-class Surroundings {
- public:
+struct Surroundings : Scratch {
   Surroundings() {
-    std::string name = (std::filesystem::temp_directory_path() / "fieldpipe.XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-    ::setenv("CREDENTIALS_DIRECTORY", path_.c_str(), 1);
+    ::setenv("CREDENTIALS_DIRECTORY", path.c_str(), 1);
     ::unsetenv("FC_TOKEN");
   }
-  Surroundings(const Surroundings&) = delete;
-  Surroundings& operator=(const Surroundings&) = delete;
   ~Surroundings() {
     ::unsetenv("CREDENTIALS_DIRECTORY");
     ::unsetenv("FC_TOKEN");
-    std::filesystem::remove_all(path_);
   }
-
-  [[nodiscard]] std::string file(const std::string& name, const std::string& text) const {
-    std::ofstream(path_ / name, std::ios::binary) << text;
-    return (path_ / name).string();
-  }
-
- private:
-  std::filesystem::path path_;
 };
 
 Result<std::optional<std::string>> read(const std::string& path) {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -9,22 +8,15 @@
 #include <doctest/doctest.h>
 
 #include "io/file.h"
+#include "scratch.h"
 
 namespace fieldpipe::io {
 namespace {
 
 namespace fs = std::filesystem;
 
-struct Folder {
-  Folder() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { fs::remove_all(path); }
-  std::string path = (fs::temp_directory_path() / "file-test-XXXXXX").string();
-};
-
 TEST_CASE("a file is replaced as a whole, with its modes and nothing beside it") {
-  const Folder folder;
+  const Scratch folder;
   const std::string path = folder.path + "/state";
   for (const auto durable : {Durable::kNo, Durable::kYes}) {
     REQUIRE(replace_file(path, "first", 0600, durable));
@@ -38,7 +30,7 @@ TEST_CASE("a file is replaced as a whole, with its modes and nothing beside it")
 }
 
 TEST_CASE("what cannot be replaced stays, and what cannot be read is said") {
-  const Folder folder;
+  const Scratch folder;
   const std::string path = folder.path + "/state";
   fs::create_directory(path);
   fs::create_directory(path + "/inside");

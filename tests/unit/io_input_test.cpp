@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <doctest/doctest.h>
 
 #include "io/input.h"
+#include "scratch.h"
 
 using namespace fieldpipe;
 
@@ -60,9 +60,8 @@ TEST_CASE("a window grows for a consumer that takes nothing") {
 }
 
 TEST_CASE("a named pipe is opened without waiting for its writer, and has not ended before there was one") {
-  std::string folder = "/tmp/fieldpipe.XXXXXX";
-  REQUIRE(::mkdtemp(folder.data()) != nullptr);
-  const std::string path = folder + "/pipe";
+  const Scratch folder;
+  const std::string path = folder / "pipe";
   REQUIRE(::mkfifo(path.c_str(), 0600) == 0);
   auto in = io::Input::open(path);
   REQUIRE(in);
@@ -79,8 +78,6 @@ TEST_CASE("a named pipe is opened without waiting for its writer, and has not en
   REQUIRE(writer.close());
   REQUIRE(in->read_more());
   CHECK(in->at_end());
-  ::unlink(path.c_str());
-  ::rmdir(folder.c_str());
 }
 
 TEST_CASE("an input that cannot be opened or read says why") {

@@ -18,31 +18,16 @@
 #include <doctest/doctest.h>
 
 #include "io/output.h"
+#include "scratch.h"
 
 using namespace fieldpipe;
 using namespace std::chrono_literals;
 
 namespace {
 
-class Scratch {
- public:
-  Scratch() {
-    std::string name = (std::filesystem::temp_directory_path() / "fieldpipe.XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() { std::filesystem::remove_all(path_); }
-
-  [[nodiscard]] std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  [[nodiscard]] std::ptrdiff_t entries() const {
-    return std::distance(std::filesystem::directory_iterator(path_), std::filesystem::directory_iterator());
-  }
-
- private:
-  std::filesystem::path path_;
-};
+std::ptrdiff_t entries(const Scratch& scratch) {
+  return std::distance(std::filesystem::directory_iterator(scratch.path), std::filesystem::directory_iterator());
+}
 
 std::string content(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -129,7 +114,7 @@ TEST_CASE("a file appears whole, when it is finished") {
     REQUIRE(out->finish(*loop));
   }
   CHECK(content(scratch / "out") == "first second");
-  CHECK(scratch.entries() == 1);
+  CHECK(entries(scratch) == 1);
 }
 
 TEST_CASE("a file that was not finished leaves what was there and nothing else") {
@@ -143,7 +128,7 @@ TEST_CASE("a file that was not finished leaves what was there and nothing else")
     REQUIRE(out->flush(*loop));
   }
   CHECK(content(scratch / "out") == "old");
-  CHECK(scratch.entries() == 1);
+  CHECK(entries(scratch) == 1);
 }
 
 TEST_CASE("an output file keeps the modes of the one it replaces, and a link stays a link") {
@@ -223,7 +208,7 @@ TEST_CASE("after a failed write nothing follows, and no file appears") {
   int status = 0;
   REQUIRE(::waitpid(child, &status, 0) == child);
   CHECK(status == 0);
-  CHECK(scratch.entries() == 0);
+  CHECK(entries(scratch) == 0);
 }
 
 TEST_CASE("a link to a file that is not there yet leads to it, one to itself is refused") {

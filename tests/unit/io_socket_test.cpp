@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,6 +14,7 @@
 
 #include "io/loop.h"
 #include "io/socket.h"
+#include "scratch.h"
 
 using namespace fieldpipe;
 using std::chrono::seconds;
@@ -77,12 +77,6 @@ void check_conversation(const io::Endpoint& where) {
   CHECK(server.close());
   CHECK(receive_all(loop, *client) == "you\n");
 }
-
-struct Scratch {
-  Scratch() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
-  ~Scratch() { ::rmdir(path.c_str()); }
-  std::string path = "/tmp/fieldpipe.XXXXXX";
-};
 
 }  // namespace
 

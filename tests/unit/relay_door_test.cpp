@@ -4,8 +4,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +12,7 @@
 
 #include "io/descriptor.h"
 #include "relay/lane.h"
+#include "scratch.h"
 
 namespace fieldpipe::relay {
 namespace {
@@ -23,9 +22,7 @@ const std::string kKey = "0123456789abcdef0123456789ABCDEF";
 // A door into a spool of its own.
 struct House {
   explicit House(DoorSettings settings = {}, spool::Options options = {}) {
-    path = (std::filesystem::temp_directory_path() / "relay-door-XXXXXX").string();
-    REQUIRE(::mkdtemp(path.data()) != nullptr);
-    options.directory = path + "/spool";
+    options.directory = scratch / "spool";
     options.min_free_bytes = 0;
     auto opened = spool::Spool::open(options);
     REQUIRE(opened);
@@ -42,7 +39,6 @@ struct House {
     door.reset();
     dead.reset();
     store.reset();
-    std::filesystem::remove_all(path);
   }
 
   // What is answered to one record.
@@ -56,7 +52,7 @@ struct House {
 
   std::vector<std::string> letters() const {
     std::vector<std::string> found;
-    REQUIRE(spool::inspect_dead_letters(path + "/spool", [&](std::string_view lane, auto, const auto& letter) {
+    REQUIRE(spool::inspect_dead_letters(scratch / "spool", [&](std::string_view lane, auto, const auto& letter) {
       const auto parts = parse_lane(lane);
       found.push_back((parts ? std::string(parts->device) : "-") + " " + letter.reason + " " +
                       std::to_string(letter.payload_bytes) + " " + letter.payload.substr(0, 20));
@@ -64,7 +60,7 @@ struct House {
     return found;
   }
 
-  std::string path;
+  Scratch scratch;
   std::optional<spool::Spool> store;
   std::optional<spool::DeadLetters> dead;
   std::string out;

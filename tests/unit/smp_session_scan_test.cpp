@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <stdlib.h>
 
 #include <filesystem>
 #include <fstream>
@@ -7,6 +6,7 @@
 
 #include <doctest/doctest.h>
 
+#include "scratch.h"
 #include "smp_session/scan.h"
 
 namespace fieldpipe::smp_session {
@@ -16,12 +16,8 @@ namespace fs = std::filesystem;
 
 // A file system with what scan_serial() looks at.
 struct Root {
-  fs::path path = [] {
-    std::string name = fs::temp_directory_path() / "fieldpipe-scan-XXXXXX";
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    return fs::path(name);
-  }();
-  ~Root() { fs::remove_all(path); }
+  Scratch scratch;
+  fs::path path = scratch.path;
 
   void write(const std::string& name, const std::string& text) const {
     fs::create_directories((path / name).parent_path());

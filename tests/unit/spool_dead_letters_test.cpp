@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -9,20 +8,13 @@
 
 #include <doctest/doctest.h>
 
+#include "scratch.h"
 #include "spool/dead_letters.h"
 
 namespace fieldpipe::spool {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Folder {
-  Folder() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { fs::remove_all(path); }
-  std::string path = (fs::temp_directory_path() / "spool-test-XXXXXX").string();
-};
 
 DeadLetter letter(std::string payload) {
   return {17, WallTime(std::chrono::seconds(1'700'000'000)), "refused", "HTTP 400", payload.size(), payload};
@@ -70,7 +62,7 @@ TEST_CASE("a letter comes back as it was, and a cut one is none") {
 }
 
 TEST_CASE("letters are kept, shown, queued again and removed") {
-  const Folder folder;
+  const Scratch folder;
   Options options;
   options.directory = folder.path;
   options.min_free_bytes = 0;
@@ -105,7 +97,7 @@ TEST_CASE("letters are kept, shown, queued again and removed") {
 }
 
 TEST_CASE("a letter with the start of its payload only is not queued again") {
-  const Folder folder;
+  const Scratch folder;
   Options options;
   options.directory = folder.path;
   options.min_free_bytes = 0;
@@ -123,7 +115,7 @@ TEST_CASE("a letter with the start of its payload only is not queued again") {
 }
 
 TEST_CASE("a letter that is no record is not queued again") {
-  const Folder folder;
+  const Scratch folder;
   Options options;
   options.directory = folder.path;
   options.min_free_bytes = 0;
@@ -144,7 +136,7 @@ TEST_CASE("a letter that is no record is not queued again") {
 }
 
 TEST_CASE("a letter whose record is in the spool is forgotten: it was not taken over to the end") {
-  const Folder folder;
+  const Scratch folder;
   Options options;
   options.directory = folder.path;
   options.min_free_bytes = 0;
@@ -171,7 +163,7 @@ TEST_CASE("a letter whose record is in the spool is forgotten: it was not taken 
 }
 
 TEST_CASE("the oldest letters make room and are counted as dropped, also over openings") {
-  const Folder folder;
+  const Scratch folder;
   Options options;
   options.directory = folder.path;
   options.min_free_bytes = 0;

@@ -16,6 +16,7 @@
 
 #include <doctest/doctest.h>
 
+#include "scratch.h"
 #include "spool/spool.h"
 
 namespace fieldpipe::spool {
@@ -23,23 +24,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class Folder {
- public:
-  Folder() {
-    // In memory where that is possible: what survives a crash is the matter of tests/faults, and syncs take time.
-    const fs::path base = fs::is_directory("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path();
-    std::string name = (base / "spool-test-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { fs::remove_all(path_); }
-  [[nodiscard]] std::string path() const { return path_; }
-  [[nodiscard]] std::string spool() const { return path_ + "/spool"; }
-
- private:
-  std::string path_;
+// In memory where that is possible: what survives a crash is the matter of tests/faults, and syncs take time.
+struct Folder : Scratch {
+  Folder() : Scratch(fs::is_directory("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path()) {}
+  [[nodiscard]] std::string spool() const { return *this / "spool"; }
 };
 
 Options small(const Folder& folder) {
@@ -267,7 +255,7 @@ TEST_CASE("a folder that others may enter is refused, and what is made is privat
     Spool spool = opened(small(folder));
     put(spool, "a", "1");
     commit(spool);
-    for (const auto& entry : fs::recursive_directory_iterator(folder.path())) {
+    for (const auto& entry : fs::recursive_directory_iterator(folder.path)) {
       CHECK((static_cast<unsigned>(entry.status().permissions()) & 077U) == 0);
     }
   }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-#include <stdlib.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -10,6 +9,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "scratch.h"
 #include "uplink_client/journal.h"
 
 using namespace fieldpipe;
@@ -17,16 +17,13 @@ using uplink_client::Journal;
 
 namespace {
 
-struct Scratch {
-  Scratch() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
-  ~Scratch() { std::filesystem::remove_all(path); }
+struct Folder : Scratch {
   [[nodiscard]] std::string file() const { return path + "/state/j"; }
   [[nodiscard]] Result<Journal> open() const { return Journal::open(path + "/state", "j"); }
   [[nodiscard]] std::string content() const {
     std::ifstream in(file());
     return {std::istreambuf_iterator<char>(in), {}};
   }
-  std::string path = "/tmp/fieldpipe.XXXXXX";
 };
 
 uplink::ActionResponse answer(std::string id, std::string state = "Completed") {
@@ -36,7 +33,7 @@ uplink::ActionResponse answer(std::string id, std::string state = "Completed") {
 }  // namespace
 
 TEST_CASE("an answer is there again after a restart") {
-  const Scratch scratch;
+  const Folder scratch;
   {
     auto journal = scratch.open();
     REQUIRE(journal);
@@ -55,7 +52,7 @@ TEST_CASE("an answer is there again after a restart") {
 }
 
 TEST_CASE("cut at every byte, the whole lines are kept and the next one follows them") {
-  const Scratch scratch;
+  const Folder scratch;
   std::string whole;
   {
     auto journal = scratch.open();
@@ -83,7 +80,7 @@ TEST_CASE("cut at every byte, the whole lines are kept and the next one follows 
 }
 
 TEST_CASE("the newest answers are kept, and the file with them stays small") {
-  const Scratch scratch;
+  const Folder scratch;
   auto journal = scratch.open();
   REQUIRE(journal);
   const std::size_t count = 2 * Journal::kMost + 10;
@@ -96,7 +93,7 @@ TEST_CASE("the newest answers are kept, and the file with them stays small") {
 }
 
 TEST_CASE("a folder that others may enter is refused") {
-  const Scratch scratch;
+  const Folder scratch;
   std::filesystem::create_directory(scratch.path + "/state");
   std::filesystem::permissions(scratch.path + "/state", std::filesystem::perms(0755));
   const auto journal = scratch.open();

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <cstdlib>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,6 +7,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "scratch.h"
 #include "uplink_service/actions.h"
 
 using namespace fieldpipe;
@@ -19,17 +19,10 @@ namespace {
 
 constexpr MonotonicTime kNow{seconds(1000)};
 
-class Folder {
- public:
-  Folder() {
-    char name[] = "/tmp/fieldpipe-actions-XXXXXX";
-    REQUIRE(::mkdtemp(name) != nullptr);
-    path_ = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
+struct Folder : Scratch {
   [[nodiscard]] spool::Spool spool(const std::string& name) const {
     spool::Options options;
-    options.directory = path_ + "/" + name;
+    options.directory = *this / name;
     options.min_free_bytes = 0;
     options.fsync = spool::Fsync::kOff;  // no power is cut here
     options.segment_bytes = 4096;
@@ -39,9 +32,6 @@ class Folder {
     REQUIRE(spool);
     return *std::move(spool);
   }
-
- private:
-  std::string path_;
 };
 
 uplink::Configuration configured() {

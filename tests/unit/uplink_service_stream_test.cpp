@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <cstdlib>
-#include <filesystem>
 #include <optional>
 #include <random>
 #include <set>
@@ -10,6 +9,7 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include "scratch.h"
 #include "uplink_service/stream.h"
 
 using namespace fieldpipe;
@@ -18,17 +18,10 @@ using std::chrono::seconds;
 
 namespace {
 
-class Folder {
- public:
-  Folder() {
-    char name[] = "/tmp/fieldpipe-stream-XXXXXX";
-    REQUIRE(::mkdtemp(name) != nullptr);
-    path_ = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
+struct Folder : Scratch {
   [[nodiscard]] spool::Spool spool(spool::OnFull on_full = spool::OnFull::kBlock) const {
     spool::Options options;
-    options.directory = path_ + "/spool";
+    options.directory = *this / "spool";
     options.min_free_bytes = 0;
     options.fsync = spool::Fsync::kOff;  // no power is cut here
     options.segment_bytes = 4096;
@@ -39,9 +32,6 @@ class Folder {
     REQUIRE(spool);
     return *std::move(spool);
   }
-
- private:
-  std::string path_;
 };
 
 uplink::StreamSettings settings(std::size_t batch_size) {
