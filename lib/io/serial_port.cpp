@@ -92,6 +92,8 @@ Result<SerialPort> SerialPort::open(const SerialAddress& address) {
 
 SerialPort::~SerialPort() {
   if (!descriptor_) return;
+  // The close would lower the lines.
+  before_.c_cflag &= ~static_cast<tcflag_t>(HUPCL);
   // Not TCSADRAIN: a port that takes no more bytes would hold us for ever.
   ::tcsetattr(descriptor_.get(), TCSANOW, &before_);
   ::ioctl(descriptor_.get(), TIOCNXCL);

@@ -30,7 +30,7 @@ Result<SerialAddress> parse_serial_address(std::string_view text);
 std::string print_serial_address(const SerialAddress& address);
 
 // An open port that does not block. No echo, no translation, no flow control; closing it leaves the modem lines alone,
-// so that boards which reset on them do not. Its settings are put back in the end.
+// so that boards which reset on them do not. Its other settings are put back in the end.
 class SerialPort {
  public:
   // Fails with kIo where there is no such port, it cannot be opened or is no terminal, and with kUnavailable where

@@ -94,6 +94,18 @@ TEST_CASE("one process at a time, and the settings come back") {
   CHECK(SerialPort::open(terminal.address));
 }
 
+TEST_CASE("closing a port leaves its modem lines alone") {
+  Terminal terminal;
+  const Descriptor witness(::open(terminal.address.path.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC));
+  termios settings{};
+  REQUIRE(::tcgetattr(witness.get(), &settings) == 0);
+  settings.c_cflag |= HUPCL;
+  REQUIRE(::tcsetattr(witness.get(), TCSANOW, &settings) == 0);
+  REQUIRE(SerialPort::open(terminal.address));
+  REQUIRE(::tcgetattr(witness.get(), &settings) == 0);
+  CHECK((settings.c_cflag & HUPCL) == 0);
+}
+
 TEST_CASE("a port that goes away") {
   Terminal terminal;
   auto port = SerialPort::open(terminal.address);
