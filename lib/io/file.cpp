@@ -7,6 +7,8 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
+#include <system_error>
 
 #include <fmt/format.h>
 
@@ -82,6 +84,17 @@ Result<std::string> read_file(const std::string& path, std::size_t max_bytes) {
   if (size > max_bytes) return fail(ErrorCode::kBadData, fmt::format("{}: more than {} bytes", path, max_bytes));
   text.resize(size);
   return text;
+}
+
+std::string follow_links(const std::string& path) {
+  std::filesystem::path place = path;
+  std::error_code error;
+  while (std::filesystem::is_symlink(place, error)) {
+    const auto target = std::filesystem::read_symlink(place, error);
+    if (error) break;
+    place = place.parent_path() / target;
+  }
+  return place.string();
 }
 
 }  // namespace fieldpipe::io

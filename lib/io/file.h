@@ -20,6 +20,10 @@ enum class Durable : std::uint8_t { kNo, kYes };
 // when the disk is full; the old file is then as it was.
 Result<void> replace_file(const std::string& path, std::string_view text, mode_t mode, Durable durable);
 
+// Where a file of this name goes: links are followed, also to what does not exist yet, so that the file they name is
+// replaced and not the link. Not for links that go in a circle, of which stat(2) says ELOOP.
+std::string follow_links(const std::string& path);
+
 // The whole of a file of at most `max_bytes`. Fails with kNoInput where there is none, kBadData where it is larger, and
 // kIo.
 Result<std::string> read_file(const std::string& path, std::size_t max_bytes);

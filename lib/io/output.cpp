@@ -11,24 +11,13 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <filesystem>
 
 #include <fmt/format.h>
 
+#include "io/file.h"
+
 namespace fieldpipe::io {
 namespace {
-
-// Where a file of this name goes: links are followed, also to what does not exist yet, so that the file they name is
-// replaced and not the link.
-std::filesystem::path followed(std::filesystem::path path) {
-  std::error_code error;
-  while (std::filesystem::is_symlink(path, error)) {
-    const auto target = std::filesystem::read_symlink(path, error);
-    if (error) break;
-    path = path.parent_path() / target;
-  }
-  return path;
-}
 
 bool would_block(int error_number) { return error_number == EAGAIN || error_number == EWOULDBLOCK; }
 
@@ -100,7 +89,7 @@ Result<Output> Output::open(const std::string& path, bool binary) {
     output.never_blocks_ = true;
     return output;
   }
-  const std::string target = followed(path).string();
+  const std::string target = follow_links(path);
   std::string temporary = target + ".XXXXXX";
   Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
   if (!file) {

@@ -19,6 +19,7 @@
 #include "core/text.h"
 #include "digest/digest.h"
 #include "io/descriptor.h"
+#include "io/file.h"
 #include "memfault/retry_after.h"
 #include "ota/lookup.h"
 
@@ -257,10 +258,13 @@ Result<void> download(io::Loop& loop, http::Client& client, memfault::Artifact a
                       const OnProgress& on_progress, const Renew& renew, cli::Report& report) {
   // The rename would put the update in the place of a device or a pipe.
   struct stat status {};
-  if (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) return not_a_file(path);
+  const bool exists = ::stat(path.c_str(), &status) == 0;
+  if (!exists && errno == ELOOP) return tl::make_unexpected(io::system_error(path, errno));
+  if (exists && !S_ISREG(status.st_mode)) return not_a_file(path);
+  const std::string target = io::follow_links(path);
   const auto expected = expected_digest(artifact);
   if (!expected) report.warn("the release names no digest; only the size is checked");
-  auto part = Part::open(path + ".part", expected);
+  auto part = Part::open(target + ".part", expected);
   if (!part) return fail(std::move(part));
   if (artifact.size_bytes && part->size() > *artifact.size_bytes) {
     if (auto restarted = part->restart(); !restarted) return restarted;
@@ -275,10 +279,10 @@ Result<void> download(io::Loop& loop, http::Client& client, memfault::Artifact a
       if (auto restarted = part->restart(); !restarted) return restarted;
       continue;
     }
-    if (fetched.error().code == ErrorCode::kBadData || !expected) part->remove();
+    if (fetched.error().code == ErrorCode::kBadData || !expected || part->size() == 0) part->remove();
     return fetched;
   }
-  return part->become(path);
+  return part->become(target);
 }
 
 }  // namespace fieldpipe::ota

@@ -20,10 +20,10 @@ using OnProgress = std::function<void(std::uint64_t done, std::uint64_t total)>;
 // A new URL of the same release when the one at hand has expired. Fails with kUnavailable when the release has changed.
 using Renew = std::function<Result<std::string>()>;
 
-// Downloads `artifact` to the file `path`, which appears whole or not at all: it is written to PATH.part, whose bytes a
-// later run goes on with where the artifact has a digest to tell that they are its. A download that breaks off is
-// resumed (RFC 9110 section 14) up to kMostAttempts times in a row without a byte of progress, with growing delays;
-// 401, 403, 404 and 410 ask `renew` once.
+// Downloads `artifact` to the file `path`, or what that links to, which appears whole or not at all: it is written to
+// PATH.part, whose bytes a later run goes on with where the artifact has a digest to tell that they are its. A download
+// that breaks off is resumed (RFC 9110 section 14) up to kMostAttempts times in a row without a byte of progress, with
+// growing delays; 401, 403, 404 and 410 ask `renew` once.
 //
 // The file's size and its strongest digest (SHA-256, MD5) must be those of the artifact: otherwise kBadData, and
 // nothing is kept. Fails with kUnavailable where going on later may help, kRefused where the server refuses, kIo.

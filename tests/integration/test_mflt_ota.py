@@ -194,6 +194,35 @@ class Ota(unittest.TestCase):
             self.refused(self.ota(endpoint, "--fetch", self.folder / "none/fw.bin"), 74, "No such file or directory")
         self.assertTrue(pipe.is_fifo() and link.is_symlink())
 
+    def test_a_link_stays_and_the_file_that_it_names_is_replaced(self):
+        elsewhere = self.folder / "releases"
+        elsewhere.mkdir()
+        there, new = elsewhere / "old.bin", elsewhere / "new.bin"
+        there.write_bytes(b"what was there")
+        with Endpoint(files={"/fw.bin": FIRMWARE}) as endpoint:
+            self.play(endpoint)
+            for named in there, new:
+                with self.subTest(named=named.name):
+                    self.target.unlink(missing_ok=True)
+                    self.target.symlink_to(named)
+                    self.fetched(self.ota(endpoint, "--fetch", self.target))
+                    self.assertEqual((self.target.is_symlink(), named.read_bytes()), (True, FIRMWARE))
+        self.assertEqual(sorted(elsewhere.iterdir()), sorted((there, new)))
+
+    def test_a_download_that_brings_nothing_leaves_nothing(self):
+        for status in 404, 503:
+            with self.subTest(status=status), Endpoint() as endpoint:
+                self.play(endpoint, {"path": "/fw.bin", "status": status, "headers": {"Retry-After": "0"}})
+                with Running("mflt-ota", "--api", endpoint.url, "--fetch", str(self.target),
+                             env=environment(MEMFAULT_PROJECT_KEY=KEY)) as fetching:
+                    fetching.process.stdin.write(RECORD)
+                    fetching.process.stdin.close()
+                    wait_for(lambda: any(request.path == "/fw.bin" for request in endpoint.requests), "a question")
+                    if status == 503:
+                        fetching.signal(signal.SIGTERM)
+                    fetching.process.wait(30)
+                self.assertEqual(list(self.folder.iterdir()), [])
+
     def test_an_address_that_is_not_followed(self):
         for url in "file:///etc/passwd", "http://192.0.2.1/fw.bin", "https://user:word@localhost/", "/fw.bin":
             with self.subTest(url=url), Endpoint() as endpoint:
