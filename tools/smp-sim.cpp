@@ -22,7 +22,7 @@ Result<void> serve(const smp_device::Options& options, cli::Report& report, io::
   if (!profile) return fail(std::move(profile));
   auto out = io::Output::standard(false);
   if (!out) return fail(std::move(out));
-  auto link = smp_device::open_link(options.place);
+  auto link = smp_device::open_link(options.place, options.line_bytes);
   if (!link) return tl::make_unexpected(std::move(link).error().in("--listen"));
   out->buffer() += (*link)->connect_string() + "\n";
   smp_device::Server server(*std::move(profile), options.server, *std::move(link), *out, report);

@@ -31,6 +31,8 @@ constexpr std::array<bool, 256> kBelongsInLine = [] {
 
 }  // namespace
 
+bool begins_with_marker(std::string_view line) { return line.starts_with(kFirst) || line.starts_with(kNext); }
+
 void append_console_lines(std::string& out, Bytes packet, std::size_t line_bytes) {
   std::string body(kLengthBytes, '\0');
   store_be(static_cast<std::uint16_t>(packet.size() + kCrcBytes), reinterpret_cast<std::byte*>(body.data()));

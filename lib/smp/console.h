@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/bytes.h"
@@ -16,6 +17,9 @@ inline constexpr std::size_t kConsoleLineBytes = 127;
 
 // A line that has not ended by then is text.
 inline constexpr std::size_t kMaxConsoleLineBytes = std::size_t{16} * 1024;
+
+// Whether a line is one of a frame, as a device that reads line by line tells: it begins with a marker.
+bool begins_with_marker(std::string_view line);
 
 // Appends a packet (of at most kMaxPacketBytes) as lines of at most `line_bytes`, 8 or more.
 void append_console_lines(std::string& out, Bytes packet, std::size_t line_bytes = kConsoleLineBytes);

@@ -168,10 +168,41 @@ class SerialPort {
   std::optional<io::PseudoTerminal> terminal_;
 };
 
+// The line that a console reads. One that is longer than its buffer is dropped whole, and so is one that does not begin
+// with a marker (zephyrproject-rtos/zephyr drivers/console/uart_mcumgr.c,
+// subsys/mgmt/mcumgr/transport/src/serial_util.c).
+class LineReader {
+ public:
+  explicit LineReader(std::size_t most_bytes) : most_bytes_(most_bytes) {}
+
+  // Gives the lines of frames that are complete with these bytes.
+  std::string receive(std::string_view bytes) {
+    std::string lines;
+    for (const char c : bytes) {
+      ++length_;
+      if (line_.size() < most_bytes_) line_.push_back(c);
+      if (c != '\n') continue;
+      if (length_ <= most_bytes_ && smp::begins_with_marker(line_)) lines += line_;
+      clear();
+    }
+    return lines;
+  }
+  void clear() {
+    line_.clear();
+    length_ = 0;
+  }
+
+ private:
+  std::size_t most_bytes_;
+  std::string line_;
+  std::size_t length_ = 0;
+};
+
 template <typename Port>
 class StreamLink : public Link {
  public:
-  StreamLink(Port port, bool framed) : port_(std::move(port)), framed_(framed) {}
+  StreamLink(Port port, bool framed, std::size_t line_bytes)
+      : port_(std::move(port)), framed_(framed), lines_(line_bytes) {}
 
   std::string connect_string() const override { return port_.connect_string(); }
   void watch(io::Loop& loop) const override {
@@ -186,14 +217,14 @@ class StreamLink : public Link {
     std::array<char, 4096> block;
     auto count = port_.read_some(block);
     if (!count) return fail(std::move(count));
-    const Bytes bytes = as_bytes(std::string_view(block.data(), *count));
+    const std::string_view bytes(block.data(), *count);
     std::vector<std::string> packets;
     if (framed_) {
-      std::string text;  // what others type
-      console_.receive(bytes, packets, text);
+      std::string text;
+      console_.receive(as_bytes(lines_.receive(bytes)), packets, text);
     } else {
       if (assembler_.pending_bytes() > 0 && now >= partial_until_) assembler_.clear();
-      assembler_.receive(bytes, packets);
+      assembler_.receive(as_bytes(bytes), packets);
       if (*count > 0) partial_until_ = now + kPartialTime;
     }
     for (std::string& packet : packets) requests.push_back({std::move(packet), {}});
@@ -218,6 +249,7 @@ class StreamLink : public Link {
   void pull() override {
     unsent_.clear();
     assembler_.clear();
+    lines_.clear();
     console_ = {};
     port_.pull();
   }
@@ -239,6 +271,7 @@ class StreamLink : public Link {
 
   Port port_;
   bool framed_;
+  LineReader lines_;
   smp::ConsoleReceiver console_;
   smp::PacketAssembler assembler_;
   MonotonicTime partial_until_{};
@@ -271,17 +304,17 @@ Result<Place> parse_place(std::string_view text) {
   return place;
 }
 
-Result<std::unique_ptr<Link>> open_link(const Place& place) {
+Result<std::unique_ptr<Link>> open_link(const Place& place, std::size_t line_bytes) {
   if (place.kind == Place::Kind::kUdp) return UdpLink::open(place.endpoint);
   if (place.kind == Place::Kind::kTcp) {
     auto listener = io::Listener::create(place.endpoint);
     if (!listener) return fail(std::move(listener));
-    return std::make_unique<StreamLink<TcpPort>>(TcpPort(*std::move(listener)), true);
+    return std::make_unique<StreamLink<TcpPort>>(TcpPort(*std::move(listener)), true, line_bytes);
   }
   const bool framed = place.kind == Place::Kind::kSerial;
   auto port = SerialPort::open(place.path, framed);
   if (!port) return fail(std::move(port));
-  return std::make_unique<StreamLink<SerialPort>>(*std::move(port), framed);
+  return std::make_unique<StreamLink<SerialPort>>(*std::move(port), framed, line_bytes);
 }
 
 }  // namespace fieldpipe::smp_device

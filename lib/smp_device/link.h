@@ -69,7 +69,11 @@ class Link {
   virtual Result<void> plug() { return {}; }
 };
 
-// Fails with kUnavailable, kConfig or kIo where the place cannot be taken.
-Result<std::unique_ptr<Link>> open_link(const Place& place);
+// What Zephyr has for a line of its console, with its end (CONFIG_UART_MCUMGR_RX_BUF_SIZE).
+inline constexpr std::size_t kLineBytes = 128;
+
+// A console takes lines of at most `line_bytes`. Fails with kUnavailable, kConfig or kIo where the place cannot be
+// taken.
+Result<std::unique_ptr<Link>> open_link(const Place& place, std::size_t line_bytes);
 
 }  // namespace fieldpipe::smp_device

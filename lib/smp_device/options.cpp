@@ -13,6 +13,7 @@
 #include "core/text.h"
 #include "io/options.h"
 #include "memfault/identity.h"
+#include "smp/console.h"
 #include "smp/image_file.h"
 
 namespace fieldpipe::smp_device {
@@ -96,6 +97,7 @@ void declare(cli::OptionTable& table, Options& options) {
   table.flag("crash", profile.test_crashes, "an image under test does not start, and MCUboot goes back");
   table.size("buf-size", profile.buffer_bytes, 96, 65535, "bytes of a buffer");
   table.integer("buf-count", "COUNT", profile.buffers, 1U, 64U, "buffers, of which one less holds requests");
+  table.size("line-length", options.line_bytes, 8, smp::kMaxConsoleLineBytes, "longest line of a console frame");
   table.duration("reset-delay", profile.reset_delay, "from the answer to a reset until it happens");
   table.duration("boot-time", profile.boot_time, "from a reset until the device answers again");
 

@@ -17,6 +17,7 @@ struct Options {
   Options();
 
   Place place;
+  std::size_t line_bytes = kLineBytes;
   Profile profile;  // without the key and the image; profile() adds them
   std::string project_key_file;
   bool no_key = false;

@@ -3,6 +3,7 @@
 
 import json
 import os
+import socket
 import tempfile
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -157,6 +158,21 @@ class Links(unittest.TestCase):
                 self.assertEqual((done.returncode, json.loads(done.stdout)["result"]), (0, "running"), done.stderr)
             info = run("smp-query", "-c", device.place, "--wait", "5s", "memfault")
             self.assertEqual(json.loads(info.stdout)["current_version"], "2.0.0+7")
+
+    def test_a_line_for_which_there_is_no_buffer(self):
+        text = "x" * 200
+        for room, sent, status in ((), (), 0), ((), ("--line-length", 131), 75), (("--line-length", 131), ("--line-length", 131), 0):
+            with self.subTest(room=room, sent=sent), Simulator("--listen", "serial", *room) as device:
+                done = run("smp-query", "-c", device.place, "--timeout", "500ms", "--retries", "0", "echo", text, *map(str, sent))
+                self.assertEqual(done.returncode, status, done.stderr)
+
+    def test_a_frame_behind_a_prompt_is_not_seen(self):
+        first, second = (bytes.fromhex(f"0a00000500000{number}00a161646178") for number in (1, 2))
+        with Simulator("--listen", "tcp", "--trace") as device:
+            host, port = device.place.removeprefix("tcp:").split(":")
+            with socket.create_connection((host, int(port))) as connection:
+                connection.sendall(b"uart:~$ " + devices.frames(first) + devices.frames(second))
+                self.assertEqual(device.next_packet(), ("request", second))
 
     def test_a_request_for_which_there_is_no_buffer(self):
         # Four under way with room for one: the others are lost, and no answer is made up.
