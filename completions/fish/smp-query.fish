@@ -7,6 +7,8 @@ complete -c smp-query -l retries -x -d 'repeats of what may be repeated, as read
 complete -c smp-query -l smp-version -x -a '2 1' -d 'version of the protocol; 1 for stacks that choke on 2'
 complete -c smp-query -l window -x -d 'requests under way at a time'
 complete -c smp-query -l mtu -x -d 'what the link under UDP carries'
+complete -c smp-query -l dtr -x -a 'on off' -d 'the line DTR of a serial port'
+complete -c smp-query -l rts -x -a 'on off' -d 'the line RTS of a serial port'
 complete -c smp-query -l line-length -x -d 'longest line of a console frame'
 complete -c smp-query -l line-delay -x -d 'pause behind each line of a console frame'
 complete -c smp-query -l console -r -F -d 'append what a console prints besides frames to this file, - for stdout'

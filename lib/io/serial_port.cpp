@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <system_error>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -57,7 +58,7 @@ std::string print_serial_address(const SerialAddress& address) {
   return address.baud == SerialAddress{}.baud ? address.path : fmt::format("{}@{}", address.path, address.baud);
 }
 
-Result<SerialPort> SerialPort::open(const SerialAddress& address) {
+Result<SerialPort> SerialPort::open(const SerialAddress& address, const ModemLines& lines) {
   const auto failed = [&](ErrorCode code, std::string_view what, std::string hint = {}) {
     return fail(code, fmt::format("{}: {}", address.path, what), std::move(hint));
   };
@@ -71,6 +72,11 @@ Result<SerialPort> SerialPort::open(const SerialAddress& address) {
   if (::tcgetattr(port.get(), &before) != 0) return failed(ErrorCode::kIo, "not a serial port");
   if (::flock(port.get(), LOCK_EX | LOCK_NB) != 0) {
     return failed(ErrorCode::kUnavailable, "in use by another process", "a terminal left open?");
+  }
+  for (const auto& [raised, bit, name] : {std::tuple(lines.dtr, TIOCM_DTR, "DTR"), {lines.rts, TIOCM_RTS, "RTS"}}) {
+    if (raised && ::ioctl(port.get(), *raised ? TIOCMBIS : TIOCMBIC, &bit) != 0) {
+      return failed(ErrorCode::kIo, fmt::format("{}: {}", name, reason(errno)));
+    }
   }
   ::ioctl(port.get(), TIOCEXCL);
   termios raw = before;

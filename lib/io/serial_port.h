@@ -29,13 +29,20 @@ Result<SerialAddress> parse_serial_address(std::string_view text);
 // `address` as parse_serial_address reads it, the rate only where it is not 115200.
 std::string print_serial_address(const SerialAddress& address);
 
+// Lines of a port that boards may be reset or put to sleep by. The system raises both when a port is opened; what is
+// not set here stays so.
+struct ModemLines {
+  std::optional<bool> dtr;
+  std::optional<bool> rts;
+};
+
 // An open port that does not block. No echo, no translation, no flow control; closing it leaves the modem lines alone,
 // so that boards which reset on them do not. Its other settings are put back in the end.
 class SerialPort {
  public:
-  // Fails with kIo where there is no such port, it cannot be opened or is no terminal, and with kUnavailable where
-  // another process has locked it: two readers would steal each other's bytes.
-  static Result<SerialPort> open(const SerialAddress& address);
+  // Fails with kIo where there is no such port, it cannot be opened, is no terminal or lacks a line, and with
+  // kUnavailable where another process has locked it: two readers would steal each other's bytes.
+  static Result<SerialPort> open(const SerialAddress& address, const ModemLines& lines = {});
 
   SerialPort(SerialPort&&) noexcept = default;
   SerialPort& operator=(SerialPort&& other) noexcept {

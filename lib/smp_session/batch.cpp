@@ -241,7 +241,8 @@ Result<void> Batch::await(io::Input& in, io::Output& out) {
       starved_ = false;
     }
     const std::size_t before = session_.under_way();
-    if (auto advanced = session_.advance(); !advanced) return advanced;
+    // What was answered in the end comes first.
+    if (auto advanced = session_.advance(); !advanced && session_.under_way() == before) return advanced;
     if (!starved_ || session_.under_way() != before) return {};
     if (!look && loop.ready(out.descriptor(), 0)) return tl::make_unexpected(io::system_error("stdout", EPIPE));
   }

@@ -17,6 +17,7 @@
 #include "io/file.h"
 #include "io/output.h"
 #include "json/reader.h"
+#include "memfault/identity.h"
 #include "smp/enumeration.h"
 #include "smp/memfault.h"
 #include "smp/os.h"
@@ -61,7 +62,7 @@ Command repeatable(Command command) {
 }
 
 Command slow(Command command) {
-  command.plan->request.timeout = kSlowTimeout;
+  command.plan->request.slow = true;
   return command;
 }
 
@@ -127,6 +128,9 @@ Outcome<Answered> run_memfault(Session& session, const CommandOptions& options) 
     auto key = with_memfault_hint(session.ask<smp::memfault::ReadProjectKey>());
     if (!key) return pass(std::move(key));
     if (!options.save_project_key.empty()) {
+      if (auto checked = memfault::check_project_key(key->project_key); !checked) {
+        return tl::make_unexpected(Failure(std::move(checked).error().in("malformed answer")));
+      }
       // Before the record is printed: who reads it may go for the key at once.
       auto saved = io::replace_file(options.save_project_key, key->project_key + "\n", 0600, io::Durable::kYes);
       if (!saved) return pass(std::move(saved));
@@ -190,7 +194,6 @@ Outcome<Answered> run_bootloader(Session& session) {
   return answered(*loader);
 }
 
-// A device that is to reset may be gone before its answer is out.
 Outcome<Answered> print_reset(Outcome<cbor::Value> payload) {
   if (!payload && payload.error().is_general(smp::kBusy)) payload.error().error.hint = "--force resets all the same";
   return print_response<smp::os::Reset>(std::move(payload));
@@ -375,7 +378,9 @@ constexpr auto kCommands = std::to_array<Entry>({
      }},
     {"reset", "", 0, 0,
      [](Words, const CommandOptions& options) -> Result<Command> {
-       return Command{{}, Plan{make_request<smp::os::Reset>({options.force, options.boot_mode}), print_reset}, {}};
+       Plan plan{make_request<smp::os::Reset>({options.force, options.boot_mode}), print_reset};
+       plan.request.may_go = true;
+       return Command{{}, std::move(plan), {}};
      }},
     {"image state", "", 0, 0,
      [](Words, const CommandOptions&) -> Result<Command> { return one<smp::image::ReadState>(); }},
@@ -386,9 +391,10 @@ constexpr auto kCommands = std::to_array<Entry>({
     {"image upload", "FILE", 1, 1,
      [](Words operands, const CommandOptions& options) -> Result<Command> {
        return with_image(operands[0],
-                         [options](Session& session, Bytes file, const smp::ImageFile&,
+                         [options](Session& session, Bytes file, const smp::ImageFile& image,
                                    cli::Progress& progress) -> Outcome<Answered> {
-                           auto result = upload_image(session, file, {options.image, options.newer_only}, progress);
+                           auto result =
+                               upload_image(session, file, image, {options.image, options.newer_only}, progress);
                            if (!result) return pass(std::move(result));
                            return answered(*result);
                          });
@@ -480,6 +486,9 @@ constexpr auto kCommands = std::to_array<Entry>({
          return upgrade(session, file, image, options, progress);
        });
      }},
+    // By itself it needs no device, and is done before a command is looked for.
+    {"scan", "", 0, 0,
+     [](Words, const CommandOptions&) -> Result<Command> { return fail(ErrorCode::kUsage, "is no part of a batch"); }},
 });
 
 std::size_t count_words(std::string_view words) {
@@ -538,7 +547,10 @@ Result<Plan> plan_raw(smp::Group group, std::uint8_t id, bool write, std::string
     error.code = ErrorCode::kUsage;
     return tl::make_unexpected(std::move(error).in("payload"));
   }
-  Plan plan{{{group, id, write ? smp::Op::kWrite : smp::Op::kRead}, {}, std::nullopt, false, std::nullopt},
+  Plan plan{{.command = {group, id, write ? smp::Op::kWrite : smp::Op::kRead},
+             .payload = {},
+             .timeout = std::nullopt,
+             .retries = std::nullopt},
             print_payload};
   cbor::encode(plan.request.payload, *payload);
   return plan;

@@ -42,7 +42,8 @@ void declare(cli::OptionTable& table, Options& options) {
                 return {};
               })
       .letter('c');
-  table.duration("timeout", session.timeout, "time limit for an answer, of each attempt");
+  table.duration("timeout", session.timeout, "time limit for an answer, of each attempt")
+      .default_text("5s; 40s for erasing and hashing; parts of uploads as answers take");
   table.duration("connect-timeout", session.transport.connect_timeout, "time limit for a connection");
   table.duration("wait", session.wait, "wait this long for port and device to appear; scan: listen so long");
   table.integer("retries", "COUNT", session.retries, 0U, 100U, "repeats of what may be repeated, as reads may");
@@ -52,6 +53,11 @@ void declare(cli::OptionTable& table, Options& options) {
       .integer("window", "COUNT", session.window, std::size_t{1}, Session::kMaxUnderWay, "requests under way at a time")
       .default_text("one less than the device has buffers, at most 8");
   table.size("mtu", session.transport.mtu_bytes, 96, 65535, "what the link under UDP carries");
+  const std::initializer_list<std::pair<std::string_view, std::optional<bool>>> levels{{"on", true}, {"off", false}};
+  table.choice("dtr", "LEVEL", session.transport.lines.dtr, levels, "the line DTR of a serial port")
+      .default_text("on, as the system sets it");
+  table.choice("rts", "LEVEL", session.transport.lines.rts, levels, "the line RTS of a serial port")
+      .default_text("on, as the system sets it");
   table.size("line-length", session.transport.line_bytes, 8, smp::kMaxConsoleLineBytes,
              "longest line of a console frame");
   table.duration("line-delay", session.transport.line_delay, "pause behind each line of a console frame")

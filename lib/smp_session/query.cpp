@@ -69,7 +69,8 @@ Outcome<void> run(const Options& options, cli::Report& report, io::Loop& loop, i
   if (options.connect.empty() && !is_offline) {
     return fail(ErrorCode::kUsage, "no device", "-c udp:HOST, -c serial:PATH; scan lists what there is");
   }
-  if (options.session.timeout.count() <= 0) return fail(ErrorCode::kUsage, "--timeout: must be more than 0");
+  if (options.session.timeout && options.session.timeout->count() <= 0)
+    return fail(ErrorCode::kUsage, "--timeout: must be more than 0");
   auto target = is_offline ? Result<Target>(Target{}) : parse_target(options.connect);
   if (!target) return pass(std::move(target));
 

@@ -65,7 +65,7 @@ Outcome<void> Session::await_device(nanoseconds timeout) {
     if (transport_ != nullptr) {
       // Recovery has no echo, but knows this; any answer will do.
       Request probe = make_request<smp::os::Parameters>();
-      probe.timeout = std::min<nanoseconds>(kProbeTimeout, settings_.timeout);
+      probe.timeout = std::min<nanoseconds>(kProbeTimeout, settings_.timeout.value_or(kTimeout));
       probe.retries = 0;
       auto ticket = submit(std::move(probe));
       auto reply = ticket ? next() : Result<std::optional<Reply>>(fail(std::move(ticket)));
@@ -96,20 +96,22 @@ Result<std::uint64_t> Session::submit(Request request) {
   if (command.op == smp::Op::kRead || exchange.request.repeatable) {
     exchange.attempts_left = exchange.request.retries.value_or(settings_.retries);
   }
-  exchange.header = {.op = command.op, .version = settings_.version, .group = command.group, .command = command.id};
+  const auto in_use = [&](std::uint8_t sequence) {
+    return std::any_of(exchanges_.begin(), exchanges_.end(),
+                       [&](const Exchange& other) { return other.header.sequence == sequence; });
+  };
+  while (in_use(sequence_)) ++sequence_;
+  exchange.header = {.op = command.op,
+                     .version = settings_.version,
+                     .group = command.group,
+                     .sequence = sequence_++,
+                     .command = command.id};
   if (auto sent = send(exchange, false); !sent) return fail(std::move(sent));
   exchanges_.push_back(std::move(exchange));
   return exchanges_.back().ticket;
 }
 
 Result<void> Session::send(Exchange& exchange, bool again) {
-  const auto in_use = [&](std::uint8_t sequence) {
-    return std::any_of(exchanges_.begin(), exchanges_.end(),
-                       [&](const Exchange& other) { return other.header.sequence == sequence; });
-  };
-  // A repeat has a number of its own: an answer to the attempt before is a late one.
-  while (in_use(sequence_)) ++sequence_;
-  exchange.header.sequence = sequence_++;
   exchange.deadline = monotonic_now() + timeout_of(exchange.request);
   std::string packet;
   smp::append_packet(packet, exchange.header, as_bytes(exchange.request.payload));
@@ -134,7 +136,13 @@ Result<void> Session::advance() {
   auto advanced = transport_->advance(packets_);
   for (const std::string& packet : packets_) receive(as_bytes(packet));
   packets_.clear();
-  if (!advanced) return advanced;
+  if (!advanced) {
+    std::erase_if(exchanges_, [this](const Exchange& exchange) {
+      if (exchange.request.may_go) replies_.push_back({exchange.ticket, cbor::Value::Map{}});
+      return exchange.request.may_go;
+    });
+    return advanced;
+  }
   return check_time();
 }
 

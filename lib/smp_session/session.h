@@ -25,13 +25,16 @@ namespace fieldpipe::smp_session {
 
 struct SessionSettings {
   smp::Version version = smp::Version::k2;
-  std::chrono::nanoseconds timeout = std::chrono::seconds(5);  // for an answer, of each attempt
-  unsigned retries = 2;                                        // of what may be repeated
-  std::optional<std::size_t> window;                           // requests under way; nothing: as the device has buffers
-  std::optional<std::chrono::nanoseconds> wait;                // for port and device to appear
-  std::function<Result<void>()> before_wait;                   // flushes what a console printed; may be empty
+  std::optional<std::chrono::nanoseconds> timeout;  // for an answer, of each attempt; nothing: as each request needs
+  unsigned retries = 2;                             // of what may be repeated
+  std::optional<std::size_t> window;                // requests under way; nothing: as the device has buffers
+  std::optional<std::chrono::nanoseconds> wait;     // for port and device to appear
+  std::function<Result<void>()> before_wait;        // flushes what a console printed; may be empty
   TransportSettings transport;
 };
+
+// The time limit for an answer where nobody has set one.
+inline constexpr std::chrono::seconds kTimeout{5};
 
 // What a device that erases flash may take (intercreate/smpclient and NordicSemiconductor/Android-nRF-Connect-Device-
 // Manager agree).
@@ -40,16 +43,18 @@ inline constexpr std::chrono::seconds kSlowTimeout{40};
 // A request to be sent.
 struct Request {
   smp::Command command;
-  std::string payload;  // CBOR
-  std::optional<std::chrono::nanoseconds> timeout;
-  bool repeatable = false;          // a write that does the same when it comes twice; reads may always be repeated
+  std::string payload;                              // CBOR
+  std::optional<std::chrono::nanoseconds> timeout;  // whatever the session has
+  bool slow = false;                                // may take kSlowTimeout, where the session has no limit
+  bool may_go = false;      // a device that does it may be gone, and its link, before its answer is out: no failure
+  bool repeatable = false;  // a write that does the same when it comes twice; reads may always be repeated
   std::optional<unsigned> retries;  // where it is not what the session has
 };
 
 // The request of a command of lib/smp, with its CBOR.
 template <typename C>
 Request make_request(const typename C::Request& message = {}) {
-  Request request{C::kCommand, {}, std::nullopt, false, std::nullopt};
+  Request request{.command = C::kCommand, .payload = {}, .timeout = std::nullopt, .retries = std::nullopt};
   smp::encode(request.payload, message);
   return request;
 }
@@ -62,7 +67,8 @@ struct Reply {
 
 // Requests have sequence numbers from a random start on, so that a late answer to an earlier run is not taken for one
 // of ours. An answer belongs to a request by sequence, group, command and op; all other packets are dropped: late ones,
-// our own as an echoing line sends them back, noise. The time of a request ends when it ends, whatever trickles in.
+// our own as an echoing line sends them back, noise. A repeat is the same packet, so that a slow answer to the attempt
+// before counts. The time of an attempt ends when it ends, whatever trickles in.
 class Session {
  public:
   Session(Target target, SessionSettings settings, io::Loop& loop);
@@ -134,7 +140,7 @@ class Session {
   void receive(Bytes packet);
   Result<void> check_time();
   [[nodiscard]] std::chrono::nanoseconds timeout_of(const Request& request) const {
-    return request.timeout.value_or(settings_.timeout);
+    return request.timeout.value_or(settings_.timeout.value_or(request.slow ? kSlowTimeout : kTimeout));
   }
 
   Target target_;

@@ -31,7 +31,7 @@ Result<std::unique_ptr<Transport>> open_transport(const Target& target, const Tr
   switch (target.kind) {
     case Target::Kind::kSerial:
     case Target::Kind::kRaw: {
-      auto port = io::SerialPort::open(target.serial);
+      auto port = io::SerialPort::open(target.serial, settings.lines);
       if (!port) return fail(std::move(port));
       return std::make_unique<StreamTransport>(*std::move(port), target.kind == Target::Kind::kSerial, settings);
     }

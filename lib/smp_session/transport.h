@@ -16,12 +16,14 @@
 #include "core/clock.h"
 #include "core/result.h"
 #include "io/loop.h"
+#include "io/serial_port.h"
 #include "smp/console.h"
 #include "smp_session/target.h"
 
 namespace fieldpipe::smp_session {
 
 struct TransportSettings {
+  io::ModemLines lines;  // of a serial port
   std::chrono::nanoseconds connect_timeout = std::chrono::seconds(10);
   std::size_t mtu_bytes = 1500;                        // of the link under UDP
   std::size_t line_bytes = smp::kConsoleLineBytes;     // of console frames

@@ -67,7 +67,7 @@ class Upgrade {
  public:
   Upgrade(Session& session, Bytes file, const smp::ImageFile& image, const CommandOptions& options,
           cli::Progress& progress)
-      : session_(session), file_(file), options_(options), progress_(progress) {
+      : session_(session), file_(file), image_(image), options_(options), progress_(progress) {
     report_.image = options.image;
     report_.version = smp::print(image.version);
     report_.hash.bytes = as_text(image.hash);
@@ -138,7 +138,7 @@ class Upgrade {
   }
 
   Outcome<void> upload() {
-    auto uploaded = upload_image(session_, file_, {options_.image, options_.newer_only}, progress_);
+    auto uploaded = upload_image(session_, file_, image_, {options_.image, options_.newer_only}, progress_);
     if (!uploaded) return tl::make_unexpected(std::move(uploaded).error().in("upload"));
     report_.upload = *uploaded;
     auto seen = view();
@@ -234,6 +234,7 @@ class Upgrade {
 
   Session& session_;
   Bytes file_;
+  const smp::ImageFile& image_;
   const CommandOptions& options_;
   cli::Progress& progress_;
   Report report_;

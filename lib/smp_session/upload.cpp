@@ -22,7 +22,9 @@ using std::chrono::seconds;
 // After the last part of an image a device may check the hash of all.
 constexpr seconds kLastTimeout{20};
 
-// A part that is not answered after this is lost, or after so many times what answers took of late.
+// A part that is not answered after this is lost, or after so many times what answers took of late; twice as long with
+// each one that was lost, because a device may stand still for a while. Where the user has set a time limit, that
+// stands in place of the first.
 constexpr milliseconds kMostPartTimeout{2500};
 constexpr milliseconds kLeastPartTimeout{500};
 constexpr int kPartTimeoutAnswers = 8;
@@ -33,14 +35,23 @@ constexpr std::size_t kLeastPayloadBytes = 128;
 // The time limit of parts, from the time that answers take.
 class Pace {
  public:
+  explicit Pace(nanoseconds most) : most_(most) {}
+
+  [[nodiscard]] nanoseconds most() const { return most_; }
   [[nodiscard]] nanoseconds timeout() const {
-    if (average_.count() == 0) return kMostPartTimeout;
-    return std::clamp<nanoseconds>(kPartTimeoutAnswers * average_, kLeastPartTimeout, kMostPartTimeout);
+    if (average_.count() == 0) return most_;
+    return std::min(std::max<nanoseconds>(kPartTimeoutAnswers * average_, kLeastPartTimeout) * (1U << lost_), most_);
   }
-  void answered(nanoseconds took) { average_ = average_.count() == 0 ? took : (7 * average_ + took) / 8; }
+  void answered(nanoseconds took) {
+    average_ = average_.count() == 0 ? took : (7 * average_ + took) / 8;
+    lost_ = 0;
+  }
+  void lost() { lost_ = std::min(lost_ + 1, smp::UploadWindow::kMaxFailures); }
 
  private:
+  nanoseconds most_;
   nanoseconds average_{0};
+  unsigned lost_ = 0;  // in a row
 };
 
 // What images and files differ in.
@@ -52,8 +63,9 @@ struct Parts {
   std::function<Outcome<std::uint64_t>(Outcome<cbor::Value> answer)> next;
   // Before the first part, each time that it is sent.
   std::function<Outcome<void>()> begin;
-  bool repeats_first = false;  // the first part may come twice
-  bool is_checked = false;     // in the end, which may take long
+  // Whether the device has all of it. There is none where parts cannot be repeated before they are answered, and what
+  // the device does with the first and the last one takes no longer than with others.
+  std::function<Outcome<bool>()> is_there;
 };
 
 class Uploader {
@@ -63,7 +75,8 @@ class Uploader {
         parts_(std::move(parts)),
         progress_(progress),
         window_(parts_.total_bytes, window),
-        payload_limit_(payload_limit) {}
+        payload_limit_(payload_limit),
+        pace_(session.settings().timeout.value_or(kMostPartTimeout)) {}
 
   Outcome<UploadResult> run() {
     bool first_answer = true;
@@ -76,6 +89,13 @@ class Uploader {
                           "the same command again goes on from there", std::nullopt}));
       }
       while (const auto offset = window_.next()) {
+        if (offset == 0 && std::exchange(sent_last_, false) && parts_.is_there) {
+          // A device that has all of it has ended the upload, and asks who missed its last answer for another one.
+          abandon();
+          auto there = parts_.is_there();
+          if (!there) return pass(std::move(there));
+          if (*there) return finish();
+        }
         if (auto sent = send(*offset); !sent) return pass(std::move(sent));
       }
       auto reply = session_.next();
@@ -89,12 +109,23 @@ class Uploader {
     }
     // An answer that was lost on the way, while one behind it was not.
     abandon();
+    return finish();
+  }
+
+ private:
+  UploadResult finish() {
     result_.bytes = parts_.total_bytes;
     result_.repairs = window_.repairs();
     return result_;
   }
 
- private:
+  // The request is repeated, `limit` after another, for as long as `total` where the limit is not longer.
+  static void keep_asking(Request& request, nanoseconds limit, nanoseconds total) {
+    request.timeout = limit;
+    request.repeatable = true;
+    request.retries = static_cast<unsigned>(total / std::min(limit, total)) - 1;
+  }
+
   Outcome<void> send(std::uint64_t offset) {
     if (offset == 0 && parts_.begin) {
       if (auto begun = parts_.begin(); !begun) return begun;
@@ -102,21 +133,17 @@ class Uploader {
     auto part = parts_.make(offset, payload_limit_);
     if (!part) return pass(std::move(part));
     auto& [request, bytes] = *part;
-    request.retries = 0;
-    if (offset == 0) {
-      first_bytes_ = bytes;
-      request.timeout = kSlowTimeout;
-      if (parts_.repeats_first) {
-        // The flash is erased now, which may take as long as that; a request that was lost shall not.
-        const nanoseconds attempt = std::min<nanoseconds>(session_.settings().timeout, kSlowTimeout);
-        request.timeout = attempt;
-        request.repeatable = true;
-        request.retries = static_cast<unsigned>(kSlowTimeout / attempt);
-      }
-    } else {
-      const bool is_long = parts_.is_checked && window_.ends_with(offset, bytes);
-      request.timeout = is_long ? nanoseconds(kLastTimeout) : pace_.timeout();
+    const nanoseconds given = session_.settings().timeout.value_or(kTimeout);
+    request.timeout = offset == 0 ? given : pace_.timeout();
+    const bool is_last = window_.ends_with(offset, bytes);
+    if (offset == 0 && parts_.is_there) {
+      // The flash is erased now, which may take as long as that; a request that was lost shall not.
+      keep_asking(request, given, kSlowTimeout);
+    } else if (is_last && parts_.is_there) {
+      keep_asking(request, pace_.most(), kLastTimeout);
     }
+    if (offset == 0) first_bytes_ = bytes;
+    sent_last_ = sent_last_ || is_last;
     auto ticket = session_.submit(std::move(request));
     if (!ticket) return pass(std::move(ticket));
     sent_[*ticket] = monotonic_now();
@@ -133,6 +160,7 @@ class Uploader {
     const auto sent = sent_.extract(reply.ticket);
     if (!reply.payload && !reply.payload.error().device &&
         reply.payload.error().error.code == ErrorCode::kUnavailable) {
+      pace_.lost();
       if (window_.lost(reply.ticket)) abandon();
       // A device that answers small requests and not this one has less room than it says.
       if (window_.next() == 0) payload_limit_ = std::max(payload_limit_ / 2, kLeastPayloadBytes);
@@ -155,6 +183,7 @@ class Uploader {
   std::map<std::uint64_t, MonotonicTime> sent_;
   Pace pace_;
   std::uint64_t first_bytes_ = 0;
+  bool sent_last_ = false;  // since the start from the beginning
   UploadResult result_;
 };
 
@@ -187,12 +216,19 @@ Result<std::pair<Request, std::uint64_t>> fill(typename C::Request& message, Byt
 
 }  // namespace
 
-Outcome<UploadResult> upload_image(Session& session, Bytes file, const ImageUpload& options, cli::Progress& progress) {
+Outcome<UploadResult> upload_image(Session& session, Bytes file, const smp::ImageFile& image,
+                                   const ImageUpload& options, cli::Progress& progress) {
   const std::string sha = digest::digest(digest::Algorithm::kSha256, file);
   std::optional<bool> match;
   Parts parts;
   parts.total_bytes = file.size();
-  parts.repeats_first = parts.is_checked = true;
+  parts.is_there = [&]() -> Outcome<bool> {
+    const auto state = session.ask<smp::image::ReadState>();
+    if (!state && !state.error().device) return tl::make_unexpected(state.error());
+    return state && std::any_of(state->images.begin(), state->images.end(), [&](const smp::image::Slot& slot) {
+             return slot.image == options.image && !slot.active && slot.hash && slot.hash->bytes == as_text(image.hash);
+           });
+  };
   parts.make = [&](std::uint64_t offset, std::size_t limit) {
     smp::image::Upload::Request message;
     message.offset = offset;

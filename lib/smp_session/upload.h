@@ -10,6 +10,7 @@
 #include "core/bytes.h"
 #include "smp/fs.h"
 #include "smp/image.h"
+#include "smp/image_file.h"
 #include "smp_session/failure.h"
 #include "smp_session/session.h"
 
@@ -35,10 +36,11 @@ struct ImageUpload {
   bool newer_only = false;  // refuse what is not newer than the running image
 };
 
-// Sends an image. One that was interrupted goes on where it was, because its parts are named by the digest of the file.
-// Fails with what the device answers, with kUnavailable when it gets no further, with kRefused where the slot holds
-// something else in the end.
-Outcome<UploadResult> upload_image(Session& session, Bytes file, const ImageUpload& options, cli::Progress& progress);
+// Sends `image`, which is what is in `file`. One that was interrupted goes on where it was, because its parts are named
+// by the digest of the file. Fails with what the device answers, with kUnavailable when it gets no further, with
+// kRefused where the slot holds something else in the end.
+Outcome<UploadResult> upload_image(Session& session, Bytes file, const smp::ImageFile& image,
+                                   const ImageUpload& options, cli::Progress& progress);
 
 // Writes a file of the device, from its start.
 Outcome<UploadResult> upload_file(Session& session, Bytes file, const std::string& name, cli::Progress& progress);

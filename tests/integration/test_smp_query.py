@@ -104,6 +104,34 @@ class Commands(Files):
         self.assertEqual(path.read_text(), KEY + "\n")
         self.assertEqual(path.stat().st_mode & 0o777, 0o600)
 
+    def test_a_key_that_is_none_is_not_saved(self):
+        for key, why in ("", "of 0 characters"), ("0123456789abcdef0123456789ABCDE\n", "a character that is none of A-Z a-z 0-9"):
+            device = Device()
+            device.handlers[(128, 1, False)] = lambda request, key=key: {"project_key": key}
+            with Udp(device) as server:
+                done = query(server.place, "memfault", "--save-project-key", self.folder / "key")
+                self.assertEqual((done.returncode, done.stdout), (65, b""))
+                self.assertIn(why.encode(), done.stderr)
+                self.assertFalse((self.folder / "key").exists())
+                # What is printed is what the device has, whatever it is.
+                self.assertEqual(result(server.place, "memfault", "key"), {"project_key": key})
+
+    def test_a_port_that_goes_with_the_reset_is_no_failure(self):
+        class Leaving(Tcp):
+            def serve(self):
+                with self.listener:
+                    if not self.readable(self.listener):
+                        return
+                    connection, _ = self.listener.accept()
+                with connection:
+                    self.device.handlers[(0, 5, True)] = lambda request: connection.shutdown(socket.SHUT_RDWR)
+                    self.talk(connection.fileno())
+
+        self.assertEqual(result(self.serve(Leaving).place, "reset"), {})
+        done = query(self.serve(Leaving).place, "-", stdin=b'{"cmd":["params"]}\n{"cmd":["reset"]}\n{"cmd":["params"]}\n')
+        self.assertEqual([list(json.loads(line)) for line in done.stdout.splitlines()][:2], [["result"], ["result"]])
+        self.assertEqual(done.returncode, 75)
+
     def test_what_the_memfault_group_lacks_is_named(self):
         for answer, status, text in [({"rc": 8}, 69, "CONFIG_MEMFAULT_MCUMGR_GRP"), ({"rc": 11}, 77, "access callback"),
                                      ({"err": {"group": 128, "rc": 2}}, 69, "CONFIG_MEMFAULT_PROJECT_KEY"),
@@ -214,7 +242,7 @@ class Misbehaving(Files):
         device.packet = lossy
         with Udp(device) as server:
             self.assertEqual(result(server.place, "--timeout", "50ms", "params"), {"buf_size": 384, "buf_count": 4})
-            self.assertEqual(len({data[6] for data in lost}), 3)
+            self.assertEqual((len(lost), len(set(lost))), (3, 1))
             device.packet = lambda data: lost.append(data) or []
             lost.clear()
             done = query(server.place, "--timeout", "50ms", "shell", "reboot")
@@ -222,6 +250,27 @@ class Misbehaving(Files):
             lost.clear()
             self.assertEqual(query(server.place, "--timeout", "50ms", "settings", "write", "a", "b").returncode, 75)
             self.assertEqual(len(lost), 1)
+
+    def test_an_answer_to_an_earlier_attempt_counts(self):
+        device = Device()
+        right, late = device.packet, []
+
+        def slow(data):
+            late.extend(right(data))
+            return late[:1] if len(late) == 3 else []
+
+        device.packet = slow
+        with Udp(device) as server:
+            self.assertEqual(result(server.place, "--timeout", "50ms", "params"), {"buf_size": 384, "buf_count": 4})
+
+    def test_a_time_limit_that_was_asked_for_holds_for_slow_commands_too(self):
+        device = Device()
+        device.packet = lambda data: []
+        with Udp(device) as server:
+            for words in ("fs", "hash", "/lfs/a.txt"), ("image", "erase"), ("storage", "erase"):
+                done = query(server.place, "--timeout", "50ms", "--retries", "0", *words)
+                self.assertEqual(done.returncode, 75)
+                self.assertIn(b"no answer within 50ms", done.stderr)
 
     def test_a_line_that_dribbles_does_not_extend_the_time(self):
         class Dribbling(Terminal):
@@ -238,6 +287,15 @@ class Misbehaving(Files):
         done = query(server.place, "--timeout", "300ms", "--retries", "0", "params")
         self.assertEqual(done.returncode, 75)
         self.assertLess(time.monotonic() - begin, 2)
+
+    def test_modem_lines_are_set_as_asked(self):
+        server, log = self.serve(Terminal), self.folder / "trace"
+        for option, line, call in (("--dtr", "off", "TIOCMBIC, [TIOCM_DTR]"), ("--rts", "on", "TIOCMBIS, [TIOCM_RTS]")):
+            done = run("/usr/bin/strace", "-e", "trace=ioctl", "-o", log, tools.BIN / "smp-query", "-c", server.place, option, line, "params")
+            # A pseudo terminal has no such lines.
+            self.assertEqual(done.returncode, 74)
+            self.assertIn(f"{option[2:].upper()}: Inappropriate ioctl for device", done.stderr.decode())
+            self.assertIn(call, log.read_text())
 
     def test_a_frame_after_a_prompt_and_log_text_goes_to_the_console(self):
         server = self.serve(Terminal)
@@ -504,6 +562,111 @@ class Updates(Files):
         device.handlers[(1, 1, True)] = forgetful
         with Udp(device) as server:
             self.assertEqual(self.upgrade(server.place)["result"], "running")
+
+    def upload(self, device, *options, status=0):
+        """Uploads the image, and gives the result and the offsets that the device was sent."""
+        with Udp(device) as server:
+            done = result(server.place, "image", "upload", self.image, "--timeout", "300ms", *options, status=status)
+        return done, [request["off"] for group, command, _, request in device.requests if (group, command) == (1, 1)]
+
+    def test_the_last_part_is_lost(self):
+        device = Device()
+        right, lost = device.packet, []
+
+        def lossy(data):
+            request, _ = devices.decode(data, 8)
+            if not lost and data[5] == 1 and request.get("off", 0) + len(request.get("data", b"")) == len(IMAGE):
+                return lost.append(data) or []
+            return right(data)
+
+        device.packet = lossy
+        begin = time.monotonic()
+        done, offsets = self.upload(device)
+        self.assertEqual((len(lost), done["bytes"], len(offsets)), (1, len(IMAGE), len(set(offsets))))
+        self.assertLess(time.monotonic() - begin, 10)
+
+    def test_the_answer_to_the_last_part_is_lost(self):
+        device = Device()
+        take, ended = device.take_image, []
+
+        def silent(request):
+            answer = take(request)
+            if answer["off"] == len(IMAGE):
+                return ended.append(answer)
+            return answer
+
+        device.handlers[(1, 1, True)] = silent
+        done, offsets = self.upload(device)
+        self.assertEqual((len(ended), done["bytes"], offsets.count(0)), (1, len(IMAGE), 1))
+        self.assertEqual(device.slots[1].hash, IMAGE[-32:])
+
+    def test_the_last_answers_are_all_lost(self):
+        device = Device()
+        take, ended = device.take_image, []
+
+        def silent(request):
+            answer = take(request)
+            if not ended and answer["off"] > len(IMAGE) - 600:
+                if answer["off"] == len(IMAGE):
+                    ended.append(answer)
+                return None
+            return answer
+
+        device.handlers[(1, 1, True)] = silent
+        done, offsets = self.upload(device)
+        self.assertEqual((len(ended), done["bytes"], offsets.count(0)), (1, len(IMAGE), 1))
+
+    def test_a_device_that_takes_its_time_to_check_the_image(self):
+        for match, status in (True, 0), (False, 69):
+            device = Device()
+            right, late = device.packet, []
+
+            def checking(data):
+                answers = right(data)
+                group, command, _, request = device.requests[-1]
+                if (group, command) == (1, 1) and request["off"] + len(request["data"]) == len(IMAGE):
+                    late.append(answers[0])
+                    if len(late) == 1:
+                        payload = devices.encode({"off": len(IMAGE), "match": match})
+                        late[0] = late[0][:2] + struct.pack(">H", len(payload)) + late[0][4:8] + payload
+                    return late if len(late) == 3 else []
+                return answers
+
+            device.packet = checking
+            with Udp(device) as server:
+                done = query(server.place, "image", "upload", self.image, "--timeout", "100ms")
+            self.assertEqual(done.returncode, status, done.stderr)
+            self.assertEqual(json.loads(done.stdout)["match"] if match else b"holds something else" in done.stderr, True)
+            self.assertEqual([request["off"] for group, command, _, request in device.requests if (group, command) == (1, 1)].count(0), 1)
+
+    def test_a_device_that_has_forgotten_all_but_the_last_part_gets_the_image_again(self):
+        device = Device()
+        take, forgotten = device.take_image, []
+
+        def forgetful(request):
+            if not forgotten and request["off"] + len(request["data"]) == len(IMAGE):
+                forgotten.append(request)
+                device.upload = None
+                return {"off": 0}
+            return take(request)
+
+        device.handlers[(1, 1, True)] = forgetful
+        done, offsets = self.upload(device)
+        self.assertEqual((done["bytes"], offsets.count(0)), (len(IMAGE), 2))
+        self.assertEqual(device.slots[1].hash, IMAGE[-32:])
+
+    def test_a_device_that_stands_still_for_a_while_is_not_given_up(self):
+        device = Device()
+        with Udp(device) as server:
+            take = device.take_image
+
+            def standing(request):
+                if request["off"] > 0 and len(device.requests) < 5:
+                    select.select([server.wake], [], [], 2)
+                return take(request)
+
+            device.handlers[(1, 1, True)] = standing
+            self.assertEqual(result(server.place, "image", "upload", self.image)["bytes"], len(IMAGE))
 
     def test_an_upload_goes_on_where_it_was(self):
         device = Device()

@@ -106,6 +106,15 @@ TEST_CASE("closing a port leaves its modem lines alone") {
   CHECK((settings.c_cflag & HUPCL) == 0);
 }
 
+TEST_CASE("lines that a pseudo terminal does not have") {
+  Terminal terminal;
+  CHECK(SerialPort::open(terminal.address, {.dtr = false, .rts = {}}).error().what ==
+        terminal.address.path + ": DTR: Inappropriate ioctl for device");
+  CHECK(SerialPort::open(terminal.address, {.dtr = {}, .rts = true}).error().what ==
+        terminal.address.path + ": RTS: Inappropriate ioctl for device");
+  CHECK(SerialPort::open(terminal.address));
+}
+
 TEST_CASE("a port that goes away") {
   Terminal terminal;
   auto port = SerialPort::open(terminal.address);
