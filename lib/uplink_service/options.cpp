@@ -20,8 +20,9 @@ namespace {
 
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20U;
 
-// The spool of statuses and of records of actions: small, and not held up by the one for data.
-constexpr std::uint64_t kStatusSpoolBytes = std::uint64_t{16} << 20U;
+// The spool of statuses and of records of actions: small, and not held up by the one for data. Three quarters of it are
+// for any lane (lib/spool), and so for the queue of an application with the largest actions.
+constexpr std::uint64_t kStatusSpoolBytes = std::uint64_t{32} << 20U;
 constexpr std::uint64_t kStatusSegmentBytes = std::uint64_t{64} << 10U;
 // An action of the largest kind, each character of it escaped.
 constexpr std::size_t kStatusRecordBytes = std::size_t{8} << 20U;

@@ -272,6 +272,22 @@ class Actions(ServiceTest):
         self.wait_statuses("1", "Received", "Failed")
         self.assertEqual(self.statuses("1")[1][1], ["Action waited 1s for its application"])
 
+    def test_sixteen_of_the_largest_actions_wait_for_an_application(self):
+        service = self.service()
+        self.connected(service)
+        payload = "x" * ((1 << 20) - 200)
+        for number in range(1, 18):
+            self.act(str(number), "update", payload)
+        self.wait_statuses("17", "Received", "Failed")
+        self.assertEqual(self.statuses("17")[1][1], ["Could not forward action to collector: sending on a full channel"])
+        service.kill()
+        service.start()
+        with service.app() as app:
+            found = app.wait(16)
+            self.assertEqual([(one["action_id"], one["payload"] == payload) for one in found], [(str(n), True) for n in range(1, 17)])
+        for number in range(1, 17):
+            self.assertEqual(self.statuses(str(number)), [("Received", [])])
+
     def test_a_naive_application(self):
         """One recv for an action, and what it got is parsed: as uplink's own examples do it."""
         service = self.service()
