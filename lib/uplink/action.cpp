@@ -59,21 +59,24 @@ Result<Seen> walk_action(json::Reader& reader, std::string_view text, Action& to
   return seen;
 }
 
+// Appends a text behind what stands before it: brackets and commas, and its key.
+void append_text(std::string& out, std::string_view before, std::string_view text) {
+  out.append(before);
+  json::append_string(out, text);
+}
+
 void append_members(std::string& out, const ActionResponse& response) {
   out.append("\"sequence\":");
   json::append_integer(out, response.sequence);
   out.append(",\"timestamp\":");
   json::append_integer(out, response.timestamp_ms);
-  out.append(",\"action_id\":");
-  json::append_string(out, response.action_id);
-  out.append(",\"state\":");
-  json::append_string(out, response.state);
+  append_text(out, ",\"action_id\":", response.action_id);
+  append_text(out, ",\"state\":", response.state);
   out.append(",\"progress\":");
   json::append_integer(out, response.progress);
   out.append(",\"errors\":[");
   for (const std::string& error : response.errors) {
-    if (&error != response.errors.data()) out.push_back(',');
-    json::append_string(out, error);
+    append_text(out, &error == response.errors.data() ? "" : ",", error);
   }
   out.append("]}");
 }
@@ -90,12 +93,9 @@ Result<Action> parse_action(json::Reader& reader, std::string_view text) {
 }
 
 void append_action_line(std::string& out, const Action& action) {
-  out.append("{\"action_id\":");
-  json::append_string(out, action.id);
-  out.append(",\"name\":");
-  json::append_string(out, action.name);
-  out.append(",\"payload\":");
-  json::append_string(out, action.payload);
+  append_text(out, "{\"action_id\":", action.id);
+  append_text(out, ",\"name\":", action.name);
+  append_text(out, ",\"payload\":", action.payload);
   out.append("}\n");
 }
 

@@ -101,15 +101,22 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return to;
 }
 
-// One read; the number of bytes, 0 when nothing is there, nothing at the end.
-std::optional<std::size_t> read_some(io::Descriptor& from, Block& block) {
-  ssize_t count = 0;
-  do {
-    count = ::read(from.get(), block.data(), block.size());
-  } while (count < 0 && errno == EINTR);
-  if (count < 0 && errno == EAGAIN) return 0;
-  if (count <= 0) return std::nullopt;
-  return static_cast<std::size_t>(count);
+// Hands on what a pipe has, in at most so many reads, and closes it at its end.
+template <typename Take>
+void read_pipe(io::Descriptor& from, int most_reads, const Take& take) {
+  Block block;
+  for (int i = 0; from && i < most_reads; ++i) {
+    ssize_t count = 0;
+    do {
+      count = ::read(from.get(), block.data(), block.size());
+    } while (count < 0 && errno == EINTR);
+    if (count < 0 && errno == EAGAIN) return;
+    if (count <= 0) {
+      from = io::Descriptor();
+      return;
+    }
+    take(std::string_view(block.data(), static_cast<std::size_t>(count)));
+  }
 }
 
 }  // namespace
@@ -184,35 +191,21 @@ void Handler::write_payload() {
 }
 
 void Handler::read_output(int most_reads, const Take& take) {
-  Block block;
-  for (int i = 0; stdout_ && i < most_reads; ++i) {
-    const auto count = read_some(stdout_, block);
-    if (!count) {
-      stdout_ = io::Descriptor();
-      return;
-    }
-    if (*count == 0) return;
-    output_.append(block.data(), *count);
-    const auto line = [&](std::string_view text) -> Result<void> {
-      take(text.substr(0, kMaxLineBytes));
-      return {};
-    };
+  const auto line = [&](std::string_view text) -> Result<void> {
+    take(text.substr(0, kMaxLineBytes));
+    return {};
+  };
+  read_pipe(stdout_, most_reads, [&](std::string_view text) {
+    output_ += text;
     if (const auto taken = cutter_.feed(output_, false, kMaxLineBytes, line, line)) output_.erase(0, *taken);
-  }
+  });
 }
 
 void Handler::read_errors(int most_reads) {
-  Block block;
-  for (int i = 0; stderr_ && i < most_reads; ++i) {
-    const auto count = read_some(stderr_, block);
-    if (!count) {
-      stderr_ = io::Descriptor();
-      return;
-    }
-    if (*count == 0) return;
-    errors_.append(block.data(), *count);
+  read_pipe(stderr_, most_reads, [&](std::string_view text) {
+    errors_ += text;
     if (errors_.size() > kKeptErrorBytes) errors_.erase(0, errors_.size() - kKeptErrorBytes);
-  }
+  });
 }
 
 void Handler::reap() {
