@@ -134,6 +134,7 @@ class Play(threading.Thread):
         self.apps = {}
         self.start_at = None
         self.started = 0
+        self.sent = 0  # lines, since then
         self.lost = 0.0  # seconds that steps waited for what had to come first
 
     def own(self, topic):
@@ -185,8 +186,14 @@ class Play(threading.Thread):
 
     def act(self, step, service, proxy, wanted):
         kind = step["do"]
+        if kind in ("stop_service", "kill_service"):
+            # What was sent long before is taken by then, also on a busy machine.
+            wait_for(lambda: service.figures()["lines_total"] >= self.sent, "the lines to be taken")
+        if kind == "network_down" and service.running.process.poll() is None:  # what was seen is acknowledged, or it comes again
+            wait_for(lambda: service.figures()["messages_in_flight"] == 0, "acknowledgements")
         if kind == "start_service":
             service.start()
+            self.sent = 0
             # The rest happens to a service that is up, as it would with the times as they are written.
             if proxy.is_up:
                 self.wait_for_subscription(service)
@@ -198,9 +205,11 @@ class Play(threading.Thread):
             self.apps[step["conn"]] = App(service.ports[wanted[step["app"]]])
         elif kind == "send_line":
             self.apps[step["conn"]].send(step["line"])
+            self.sent += 1
         elif kind == "send_raw":
-            self.apps[step["conn"]].socket.sendall(
-                bytes.fromhex(step["hex"]) if "hex" in step else step["text"].encode())
+            data = bytes.fromhex(step["hex"]) if "hex" in step else step["text"].encode()
+            self.apps[step["conn"]].socket.sendall(data)
+            self.sent += data.count(b"\n")
         elif kind == "half_close":
             self.apps[step["conn"]].half_close()
         elif kind == "close":
