@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <deque>
 #include <iterator>
 #include <set>
@@ -32,8 +33,15 @@ constexpr std::size_t kAttributeHeaderBytes = 3;
 constexpr std::size_t kLeastMtu = 23;
 constexpr std::size_t kMostAttributeBytes = 512;
 
+// Zephyr's notifications are as long as the MTU allows, also where that is more than an attribute; BlueZ takes an MTU
+// of up to 517.
+constexpr std::size_t kMostNotificationBytes = 1024;
+
 // A first attempt to connect is often lost in the air; BlueZ then says so, and the next one works.
 constexpr int kMostAttempts = 5;
+
+// Between two of them, and while another program connects.
+constexpr std::chrono::milliseconds kConnectPause{250};
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
@@ -247,8 +255,13 @@ Result<void> Link::State::connect(io::Loop& loop, MonotonicTime deadline) {
     }
     const std::string_view name = error_name(connected.error());
     if (name == "org.bluez.Error.AlreadyConnected") break;
-    const bool again = name == "org.bluez.Error.Failed" || name == "org.bluez.Error.InProgress";
-    if (!again || attempt == kMostAttempts) return fail(std::move(connected));
+    const bool waits = name == "org.bluez.Error.InProgress";
+    const bool again = waits || (name == "org.bluez.Error.Failed" && attempt < kMostAttempts);
+    const MonotonicTime wake = monotonic_now() + kConnectPause;
+    if (!again || wake >= deadline) return fail(std::move(connected));
+    while (monotonic_now() < wake) {
+      if (auto turned = bus.turn(loop, wake, "connecting"); !turned && monotonic_now() < wake) return turned;
+    }
   }
   while (!objects->is_true(device, kDevice, "ServicesResolved")) {
     if (auto turned = bus.turn(loop, deadline, "resolving its services"); !turned) return turned;
@@ -357,7 +370,7 @@ Result<void> Link::State::send_queued() {
 }
 
 Result<void> Link::State::read_notifications() {
-  std::array<char, kMostAttributeBytes> notification;
+  std::array<char, kMostNotificationBytes> notification;
   while (notifications) {
     const ssize_t size = ::recv(notifications.get(), notification.data(), notification.size(), 0);
     if (size < 0 && errno == EINTR) continue;

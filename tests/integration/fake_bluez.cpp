@@ -2,12 +2,13 @@
 // An org.bluez of our own with one adapter and one device in range, for tests without a radio.
 //
 //   fake_bluez [--udp PORT] [--mtu N] [--piece N] [--sockets no] [--bond justworks|DIGITS] [--powered no]
-//              [--known no] [--resolved yes] [--leave N]
+//              [--known no] [--resolved yes] [--leave N] [--busy N]
 //
 // The device sends back what it is sent or, with --udp, asks the SMP server on that port of this machine. Its
 // notifications carry --piece bytes at most. Without sockets it has no AcquireWrite and AcquireNotify. With --bond it
 // notifies only those it is paired with. A device that is not known yet appears once somebody looks for it; --resolved
-// has it connected from the start; --leave disconnects it once, after so many writes. Prints "ready", and each pairing.
+// has it connected from the start; --leave disconnects it once, after so many writes; --busy says to so many attempts
+// that another one is in progress. Prints "ready", and each pairing.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -61,6 +62,7 @@ struct World {
   std::string request;  // what has come of a packet for it
   std::string value;    // the last notification
   long writes_left = -1;
+  long busy = 0;
   sd_bus_message* pairing = nullptr;  // the call of Pair that waits for the agent
   std::string agent_name;
   std::string agent_path;
@@ -246,8 +248,12 @@ void resolve(World& world) {
   world.shown.resolved = 1;
 }
 
-int connect(sd_bus_message* message, void* user, sd_bus_error*) {
+int connect(sd_bus_message* message, void* user, sd_bus_error* error) {
   World& world = world_of(user);
+  if (world.busy > 0) {
+    --world.busy;
+    return refuse(error, "org.bluez.Error.InProgress", "Operation already in progress");
+  }
   const int replied = answer(message);
   world.shown.connected = 1;
   changed(world, kDevice, kDeviceInterface, "Connected");
@@ -404,6 +410,7 @@ int main(int argc, char** argv) {
   world.shown.mtu = static_cast<std::uint16_t>(std::stoul(world.option("--mtu", "65")));
   world.shown.powered = world.option("--powered", "yes") == "yes" ? 1 : 0;
   world.writes_left = std::stol(world.option("--leave", "-1"));
+  world.busy = std::stol(world.option("--busy", "0"));
   if (world.options.contains("--udp")) world.server = connect_server(world.options["--udp"]);
 
   check(sd_bus_open_system(&world.bus), "bus");

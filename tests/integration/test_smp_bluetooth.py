@@ -8,6 +8,7 @@ from pathlib import Path
 
 from integration.bluetooth import FAKE, Bluetooth
 from integration.peers import Running
+from integration.simulator import simulate
 from tools import environment, run
 
 
@@ -38,6 +39,20 @@ class OverBluetooth(unittest.TestCase):
             for peer in radio.ADDRESS, radio.NAME:
                 done = self.query(radio, "-c", f"ble:{peer}", "echo", "over the air")
                 self.assertIn(b"over the air", done.stdout)
+
+    def test_notifications_of_more_than_an_attribute(self):
+        text = "x" * 1000
+        with simulate("ble", "--buf-size", "2048", radio=("--mtu", "517")) as device:
+            done = run("smp-query", "-c", device.place, "--timeout", "5s", "echo", text, env=device.environment)
+            self.assertEqual((done.returncode, done.stderr), (0, b""))
+            self.assertEqual(json.loads(done.stdout), {"r": text})
+
+    def test_while_another_program_connects(self):
+        with Bluetooth("--udp", self.port, "--busy", "6") as radio:
+            self.query(radio, "-c", f"ble:{radio.ADDRESS}", "echo", "x")
+        with Bluetooth("--udp", self.port, "--busy", "1000") as radio:
+            done = self.query(radio, "-c", f"ble:{radio.ADDRESS}", "--connect-timeout", "1s", "echo", "x", status=75)
+            self.assertIn(b"org.bluez.Error.InProgress", done.stderr)
 
     def test_a_device_that_wants_a_passkey(self):
         with tempfile.TemporaryDirectory() as folder, Bluetooth("--udp", self.port, "--bond", "4711") as radio:
