@@ -105,5 +105,41 @@ class Streams(unittest.TestCase):
         self.assertIn(b"messages lost: 200\n", stderr)
 
 
+class Promises(unittest.TestCase):
+    """What the page says of inputs and faults."""
+
+    def decode(self, *arguments, stdin=b"", status=0):
+        result = tools.run("mflt-decode", *arguments, stdin=stdin)
+        self.assertEqual(result.returncode, status, result.stderr)
+        return [json.loads(line) for line in result.stdout.splitlines()], result.stderr.decode().splitlines()
+
+    def test_gaps_that_close_are_told_ten_times_and_counted_on(self):
+        first, second, third, *rest = recording(3000)
+        lines = b"".join(chunk.hex().encode() + b"\n" for chunk in [first, third, second, *rest] * 12)
+        written, told = self.decode("--report", stdin=lines)
+        self.assertEqual([message["type"] for message in written if "type" in message], ["recording"] * 12)
+        self.assertEqual([" gap: " in line for line in told], [True] * 10, told)
+        self.assertEqual(written[-1]["report"]["faults"], {"gap": 12})
+
+    def test_a_longer_record_than_the_limit(self):
+        for chunk in CHUNKS:
+            line = chunk.hex().encode() + b"\n"
+            for form in (("--from", "hex"), ()):
+                whole = tools.run("mflt-decode", *form, "--to", "hex", "--max-record", str(len(line)), stdin=line)
+                self.assertEqual((whole.returncode, whole.stdout), (0, line), whole.stderr)
+                written, told = self.decode(*form, "--max-record", "40", stdin=line, status=1)
+                self.assertEqual((written, len(told)), ([], 1), told)
+                self.assertIn("the limit of 40B", told[0])
+
+    def test_an_input_that_cannot_be_read_on_leaves_the_others(self):
+        with tempfile.TemporaryDirectory() as folder:
+            broken, missing, good = (Path(folder, name) for name in ("broken", "missing", "good"))
+            broken.write_bytes(b"\0fp1\0\0\0\1xrubbish")
+            good.write_bytes(console(CHUNKS))
+            for inputs, status in (([broken, good], 65), ([missing, good], 66), ([broken, missing, good], 66)):
+                written, told = self.decode(*inputs, status=status)
+                self.assertEqual([message["crc"] for message in written], ["e431"], told)
+
+
 if __name__ == "__main__":
     unittest.main()

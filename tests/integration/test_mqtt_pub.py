@@ -255,6 +255,16 @@ class Access(unittest.TestCase):
                 self.assertEqual(result.returncode, 69)
                 self.assertEqual(subscriber.payloads(1), [b"2"])
 
+    def test_ten_refusals_are_told_and_the_others_counted(self):
+        (self.folder / "acl").write_text("topic write allowed/#\n")
+        lines = b"".join(b'{"topic":"other/%d","payload":""}\n' % n for n in range(12))
+        with Broker(f"acl_file {self.folder}/acl") as broker:
+            result = pub("--broker", broker.url, "--from", "envelope", stdin=lines)
+        self.assertEqual(result.returncode, 69)
+        told = result.stderr.decode().splitlines()
+        self.assertEqual([": refused by the broker: " in line for line in told[:11]], [True] * 10 + [False])
+        self.assertIn("12 messages were refused", told[10])
+
     def test_too_large(self):
         lines = b"small\n" + b"x" * 5000 + b"\nsmall too\n"
         with Broker("max_packet_size 2000") as broker, Subscriber(broker, "#") as subscriber:
@@ -453,6 +463,22 @@ class Scripted(unittest.TestCase):
             self.assertEqual(code, 75)
             self.assertIn("1 messages of QoS 0 went out on a connection that broke", run.stderr)
             self.assertIn("2 read, 2 published, 1 acknowledged", run.stderr)
+
+    def test_qos_0_that_was_half_written_is_not_called_delivered(self):
+        def script(wire, number):
+            wire.accept()
+            if number == 1:
+                wire.socket.recv(1)  # more is in the buffers than they take
+                return
+            while (found := wire.read()) and found[0] != peers.UNSUBSCRIBE:
+                pass
+            if found:
+                wire.answer_unsubscribe(found[2])
+                wire.read()
+        with FakeBroker(script) as broker:
+            result = pub("--broker", broker.url, "-t", "a", "-q", "0", "--from", "whole", "--max-record", "64MiB", stdin=bytes(32 << 20))
+            self.assertEqual(result.returncode, 75, result.stderr)
+            self.assertIn(b"1 messages of QoS 0 went out on a connection that broke", result.stderr)
 
 
 class Outages(unittest.TestCase):

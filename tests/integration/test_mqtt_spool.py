@@ -53,6 +53,12 @@ class Outages(SpoolTest):
             self.assertEqual(subscriber.payloads(3), [b"1", b"2", b"3"])
         self.assertEqual(self.queued(), 0)
 
+    def test_a_deadline_holds_for_a_spool_as_well(self):
+        with self.running(NOBODY, "--deadline", "200ms") as run:  # its input does not end
+            self.assertEqual(run.process.wait(peers.TIMEOUT), 75)
+        run._collector.join(peers.TIMEOUT)
+        self.assertIn("mqtt-pub: the deadline has passed", run.stderr)
+
     def test_nothing_to_do_needs_no_broker(self):
         self.pub(NOBODY, stdin=b"")
 
@@ -268,6 +274,24 @@ class Reading(SpoolTest):
         self.assertEqual((damage["folder"], damage["segment"], damage["damaged_from"]), ("records", 1, 40))
         self.assertEqual(figures["queued"], 2)
         self.assertEqual([record["sequence"] for record in self.look("list")], [2, 3])
+
+    def test_damage_while_records_wait_is_counted_and_told(self):
+        with Broker() as broker:
+            broker.stop()
+            with self.running(broker.url, "--verbose") as run:
+                run.stdin.write(b"1\n2\n3\n")
+                run.stdin.flush()
+                wait_for(lambda: self.queued() == 3, "three records")
+                with open(self.spool / "segment-0000000001", "r+b") as segment:
+                    segment.seek(110)
+                    byte, = segment.read(1)
+                    segment.seek(110)
+                    segment.write(bytes([byte ^ 1]))
+                broker.start()
+                self.assertEqual(run.finish()[0], 0)
+                self.assertIn("mqtt-pub: 1 records were damaged on the disk\n", run.stderr)
+        figures = self.look("check", status=1)[-1]
+        self.assertEqual((figures["accepted"], figures["delivered"], figures["damaged"]), (3, 2, 1))
 
     def test_a_folder_that_is_not_there(self):
         for command in ("list", "check", "export", "requeue", "drop"):

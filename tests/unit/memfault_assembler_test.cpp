@@ -232,6 +232,25 @@ TEST_CASE("limits") {
   CHECK(kinds(assemble(hex_chunks({"080000", "000000", "0000"}))) == "short_chunk@0 short_chunk@1 short_chunk@2");
 }
 
+TEST_CASE("behind a gap no more chunks are kept than the limit; more come too early, and are wanted again") {
+  constexpr std::size_t kKept = 1024;
+  constexpr std::size_t kSize = kKept + 100;
+  const auto chunk = [](char head, std::size_t number) {
+    const std::string varint{static_cast<char>((number & 0x7FU) | 0x80U), static_cast<char>(number >> 7U)};
+    return std::string(1, head) + varint;
+  };
+  const std::string message(kSize, 'm');
+  const std::uint16_t crc = digest::crc16(0, as_bytes(message));
+  Assembler assembler(kMaxMessageBytes);
+  const auto take = [&](const std::string& bytes) { return assembler.take("d", as_bytes(bytes), 1).has_value(); };
+  CHECK_FALSE(take(chunk('\x48', kSize) + "m"));
+  for (std::size_t offset = 2; offset < kSize; ++offset) CHECK_FALSE(take(chunk('\xC0', offset) + "m"));
+  CHECK_FALSE(take(chunk('\x80', kSize) + static_cast<char>(crc & 0xFFU) + static_cast<char>(crc >> 8U)));
+  CHECK_FALSE(take(chunk('\xC0', 1) + "m"));
+  for (std::size_t offset = 2 + kKept; offset + 1 < kSize; ++offset) CHECK_FALSE(take(chunk('\xC0', offset) + "m"));
+  CHECK(take(chunk('\xC0', kSize - 1) + "m"));
+}
+
 TEST_CASE("memory of many devices is bounded together, and what is done gives way without a fault") {
   Assembler assembler(100);
   const std::string begin = from_hex("4850") + std::string(40, 'x');
