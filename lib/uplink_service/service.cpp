@@ -101,11 +101,12 @@ void Service::take_from_broker(MonotonicTime now) {
       refusals_.add("action", "broker", received.error().what, now);
     }
   }
-  if (const auto tickets = link_.take_restarted(); !tickets.empty()) streams_.requeue(tickets);
   for (const Link::Settled& settled : link_.take_settled()) {
     streams_.finish(settled.ticket, settled.delivered ? spool::Outcome::kDelivered : spool::Outcome::kDropped);
     blocked_until_.reset();
   }
+  // Behind what was settled before the connection was given up.
+  if (auto tickets = link_.take_restarted(); !tickets.empty()) streams_.requeue(std::move(tickets));
   streams_.settle();
   if (blocked_until_ && *blocked_until_ <= now) blocked_until_.reset();
 }

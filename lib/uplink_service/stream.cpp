@@ -280,6 +280,7 @@ void Stream::requeue() {
 std::size_t Stream::in_memory() const {
   if (spool_ != nullptr) return 0;
   std::size_t points = open_.points();
+  for (const Handover& message : unspooled_) points += message.points;
   for (const Closed& closed : waiting_) points += closed.message.points;
   return points;
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/clock.h"
@@ -86,8 +87,11 @@ class Stream {
   void finish(const Handover& message, spool::Outcome outcome);
   void settle();
 
-  // Everything that was handed over is to be handed over again. A stream in memory has not kept it.
+  // Everything that was handed over is to be handed over again, where the spool has it.
   void requeue();
+
+  // And this, which no spool has, before all others.
+  void take_back(Handover message) { unspooled_.push_front(std::move(message)); }
 
   // Whether all but the backlog of the spool is delivered.
   [[nodiscard]] bool idle() const { return unspooled_.empty() && open_.empty() && waiting_.empty() && in_flight_ == 0; }
@@ -137,8 +141,8 @@ class Stream {
   Range open_range_;
   std::optional<MonotonicTime> flush_at_;
 
-  std::deque<Handover> unspooled_;
-  std::deque<Closed> waiting_;  // with a spool at most one; then the newest, or the only one that is not sent
+  std::deque<Handover> unspooled_;  // as they go out
+  std::deque<Closed> waiting_;      // with a spool at most one; then the newest, or the only one that is not sent
   std::size_t waiting_bytes_ = 0;
   std::uint64_t dropped_ = 0;
   std::uint64_t dropped_delivered_ = 0;

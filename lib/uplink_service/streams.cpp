@@ -169,11 +169,11 @@ void Streams::settle() {
   for (Stream* stream : ordered_) stream->settle();
 }
 
-void Streams::requeue(const std::vector<Ticket>& tickets) {
-  for (const Ticket& ticket : tickets) {
-    if (ticket.message.range.last == 0) ticket.stream->finish(ticket.message, spool::Outcome::kDropped);
-  }
+void Streams::requeue(std::vector<Ticket> tickets) {
   for (Stream* stream : ordered_) stream->requeue();
+  for (auto ticket = tickets.rbegin(); ticket != tickets.rend(); ++ticket) {
+    if (ticket->message.range.last == 0) ticket->stream->take_back(std::move(ticket->message));
+  }
 }
 
 bool Streams::idle() const {

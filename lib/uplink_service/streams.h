@@ -75,9 +75,9 @@ class Streams {
   void finish(const Ticket& ticket, spool::Outcome outcome);
   void settle();
 
-  // None of what was handed over and not finished has arrived: all of it is handed over again, but for what was in
-  // memory only.
-  void requeue(const std::vector<Ticket>& tickets);
+  // None of what was handed over and not finished has arrived: all of it is handed over again. `tickets` are those
+  // messages, in the order in which they were handed over; those that no spool has keep their payload.
+  void requeue(std::vector<Ticket> tickets);
 
   // Whether all but the backlog of the spools is delivered.
   [[nodiscard]] bool idle() const;

@@ -324,6 +324,42 @@ TEST_CASE("a stream in memory is one although the spool holds points of others")
   CHECK(run.data.statistics().accepted == 20);
 }
 
+TEST_CASE("what was under way from memory is handed over again, in its order and before what came later") {
+  Folder folder;
+  const auto configuration =
+      uplink::parse_configuration("[streams.quick]\nbatch_size = 1\npersistence = { max_file_count = 0 }\n");
+  REQUIRE(configuration);
+  Run run(*configuration, folder);
+  const auto add = [&](std::uint32_t sequence) {
+    uplink::Payload point;
+    point.stream = "quick";
+    point.sequence = sequence;
+    REQUIRE(run.streams.append(point));
+    REQUIRE(run.streams.commit(kNow).all());
+  };
+  const auto next = [&] {
+    auto ticket = run.streams.next();
+    REQUIRE(ticket);
+    REQUIRE(*ticket);
+    return **std::move(ticket);
+  };
+  for (const std::uint32_t sequence : {1, 2, 3}) add(sequence);
+  std::vector<Ticket> under_way;
+  under_way.push_back(next());
+  under_way.push_back(next());
+  add(4);
+  run.streams.requeue(std::move(under_way));
+  CHECK(run.streams.counts().in_memory == 4);
+  for (int sequence = 1; sequence <= 4; ++sequence) {
+    const Ticket ticket = next();
+    CHECK(ticket.message.payload == fmt::format(R"([{{"sequence":{},"timestamp":0}}])", sequence));
+    run.streams.finish(ticket, spool::Outcome::kDelivered);
+  }
+  CHECK(run.streams.idle());
+  CHECK(run.streams.counts().delivered == 4);
+  CHECK(run.streams.counts().dropped == 0);
+}
+
 TEST_CASE("records of actions read back, and others are none") {
   json::Reader reader;
   OpenAction action;
