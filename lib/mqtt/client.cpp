@@ -39,6 +39,10 @@ constexpr std::chrono::seconds kStable{60};
 // So many attempts without one of these in between.
 constexpr unsigned kUnstable = 3;
 
+// What we sent is not taken by the other end, nor is it refused: after so long the system gives the connection up. With
+// the question of the keep-alive this finds a broker that has vanished in 1.5 times the keep-alive.
+constexpr std::chrono::milliseconds kUnsentLimit{30'000};
+
 // Nobody subscribes to it; its UNSUBACK tells that the broker has read what came before.
 constexpr const char* kBarrierFilter = "fieldpipe/barrier";
 
@@ -137,7 +141,8 @@ struct Client::State {
   unsigned failures = 0;             // in a row
   unsigned connections = 0;
   bool session_present = false;
-  std::string told;  // of this outage, the reason that notices tell of
+  std::string told;          // the reason for the last outage that notices tell of
+  bool told_outage = false;  // and that it is over is not told yet
   std::size_t server_window = UINT16_MAX;
   std::uint32_t server_packet_bytes = 0;  // 0: no limit
   bool properties_dropped = false;
@@ -295,6 +300,8 @@ Result<void> Client::State::finish_attempt(const std::shared_ptr<State>& self) {
   helper.join();
   take_log();
   if (helper_rc != MOSQ_ERR_SUCCESS) return lost(self, library_error(helper_rc, helper_errno));
+  const auto unsent_limit = static_cast<unsigned>(kUnsentLimit.count());
+  setsockopt(mosquitto_socket(handle), IPPROTO_TCP, TCP_USER_TIMEOUT, &unsent_limit, sizeof(unsent_limit));
   phase = Phase::kHandshake;
   phase_ends = std::max(phase_ends, monotonic_now() + kTick);
   flush();
@@ -334,8 +341,9 @@ Result<void> Client::State::lost(const std::shared_ptr<State>& self, Error error
   if (was_up && monotonic_now() - connected_since >= kStable) failures = 0;
   const auto delay = backoff(failures++, random_fraction());
   phase_ends = monotonic_now() + delay;
-  // An outage of days is not told with each attempt.
-  if (error.what != told) {
+  // An outage of days is not told with each attempt, nor is each of a connection that never lasts.
+  if (error.what != told || (was_up && failures <= kUnstable)) {
+    told_outage = true;
     notices.push_back(fmt::format("{}: {}, trying again in {}", was_up ? "connection lost" : "cannot connect",
                                   error.what, print_duration(delay)));
   }
@@ -440,8 +448,8 @@ void Client::State::on_connect(mosquitto*, void* object, int reason, int flags, 
   state.session_present = (flags & 1) != 0;
   state.phase = Phase::kConnected;
   state.connected_since = monotonic_now();
-  if (state.connections++ > 0 || !state.told.empty()) state.notices.emplace_back("connected again");
-  state.told.clear();
+  ++state.connections;
+  if (std::exchange(state.told_outage, false)) state.notices.emplace_back("connected again");
 }
 
 void Client::State::on_disconnect(mosquitto*, void* object, int reason, const mosquitto_property*) {

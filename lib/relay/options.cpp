@@ -125,7 +125,7 @@ Result<mqtt::Connection> connection(const Options& options) {
   if (settings.id.empty()) settings.id = client_id();
   settings.keep_session = true;
   settings.session_expiry_s = static_cast<std::uint32_t>(std::chrono::seconds(kSessionExpiry).count());
-  // Larger messages stay with the broker, which knows then that nobody takes them.
+  // A larger message would have to be held in memory to be refused: a broker of MQTT 5 drops it instead.
   settings.connect_properties.push_back(
       {"maximum-packet-size", {}, fmt::format("{}", options.records.max_record_bytes + kPacketRoomBytes)});
   // What is said about TLS is for both ends of the relay, so that it does not switch TLS on at this one.
@@ -179,7 +179,8 @@ Result<std::unique_ptr<Source>> source(const Options& options, const Keys& keys,
   }
   auto to = connection(options);
   if (!to) return fail(std::move(to));
-  return Subscription::create({*std::move(to), options.reader.topic, options.broker.debug}, report);
+  return Subscription::create(
+      {*std::move(to), options.reader.topic, options.upload.limits.backoff, options.broker.debug}, report);
 }
 
 bool is_service(const Options& options) { return options.serial || !options.broker.broker.empty(); }

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "core/backoff.h"
 #include "core/text.h"
 #include "mqtt/reason.h"
 
@@ -15,9 +16,6 @@ namespace {
 
 // Messages between two looks at everything else: each may be as large as the connection allows.
 constexpr std::size_t kMostMessages = 64;
-
-// Credentials that were refused do not get better by asking often.
-constexpr std::chrono::minutes kDeniedPause{1};
 
 constexpr int kQos = 1;
 
@@ -68,8 +66,10 @@ void Subscription::put_off(const Error& error) {
   client_.reset();
   handed_in_ = 0;
   waiting_ = false;
-  next_attempt_ = monotonic_now() + kDeniedPause;
-  report_.warn(fmt::format("{}, trying again in {}", error.what, print_duration(kDeniedPause)));
+  const auto pause = settings_.backoff.wait(Verdict::kCredential, false, refusals_++, random_fraction());
+  next_attempt_ = monotonic_now() + pause;
+  report_.warn(fmt::format("{}, trying again in {}", error.what,
+                           print_duration(std::chrono::ceil<std::chrono::milliseconds>(pause))));
 }
 
 Result<void> Subscription::connect() {
@@ -88,6 +88,7 @@ Result<void> Subscription::note_connection() {
     report_.warn("the broker has forgotten the session: messages may be lost");
   }
   subscribed_on_ = client_->connections();
+  refusals_ = 0;
   return client_->subscribe(std::array{settings_.topic.filter()}, kQos, mqtt::Client::kNoOption, {});
 }
 

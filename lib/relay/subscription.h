@@ -10,6 +10,7 @@
 #include "cli/report.h"
 #include "memfault/topic.h"
 #include "mqtt/client.h"
+#include "relay/backoff.h"
 #include "relay/source.h"
 
 namespace fieldpipe::relay {
@@ -17,6 +18,7 @@ namespace fieldpipe::relay {
 struct SubscriptionSettings {
   mqtt::Connection connection;
   memfault::TopicTemplate topic;
+  Backoff backoff;  // while the broker refuses us
   bool trace = false;
 };
 
@@ -57,6 +59,7 @@ class Subscription final : public Source {
   cli::Report& report_;
   std::optional<mqtt::Client> client_;  // nothing for a while after the broker refused us
   MonotonicTime next_attempt_{};
+  unsigned refusals_ = 0;  // in a row
   unsigned subscribed_on_ = 0;
   std::size_t handed_in_ = 0;  // of client_->received()
   bool waiting_ = false;       // there is more of it

@@ -156,6 +156,41 @@ class Subscription(Relay):
                 self.assertEqual(relay.finish()[0], 69, relay.stderr)
                 self.assertIn(message, relay.stderr)
 
+    def test_a_broker_that_refuses_is_asked_again_after_longer_and_longer_pauses(self):
+        subscribed = threading.Event()
+
+        def script(wire, number):
+            wire.accept(0x87 if number < 5 else 0)
+            if number == 5:
+                wire.grant()
+                subscribed.set()
+
+        with peers.FakeBroker(script) as broker, endpoint.Endpoint() as server:
+            relay = self.enterContext(Running(*self.command(broker, server)))
+            wait_for(subscribed.is_set, "the subscription")
+            relay.signal(signal.SIGTERM)
+            relay.finish()
+            pauses = [float(pause) for pause in re.findall(r"trying again in (\d+)ms", relay.stderr)][:4]
+            self.assertEqual(len(pauses), 4, relay.stderr)
+            for number, pause in enumerate(pauses):  # of a base of a thousandth
+                self.assertTrue(10 <= pause <= 30 * 2**number + 1, pauses)
+
+    def test_a_connection_that_never_lasts_is_told_three_times(self):
+        connected = []
+
+        def script(wire, number):
+            wire.accept()
+            wire.grant()
+            connected.append(number)
+
+        with peers.FakeBroker(script) as broker, endpoint.Endpoint() as server:
+            relay = self.enterContext(Running(*self.command(broker, server)))
+            wait_for(lambda: len(connected) >= 5, "the connections")
+            relay.signal(signal.SIGTERM)
+            relay.finish()
+            self.assertEqual(relay.stderr.count("connection lost"), 3, relay.stderr)
+            self.assertEqual(relay.stderr.count("another client may have the id 'relay'"), 1, relay.stderr)
+
     def test_a_full_spool_stops_the_acknowledgements(self):
         with Broker(*DURABLE) as broker, endpoint.Endpoint([{"hold": "go"}]) as server:
             relay = self.start(broker, server, "--spool-max-bytes", "512KiB", "--spool-min-free", "0", "--batch-bytes", "20000")

@@ -24,7 +24,9 @@ TEST_CASE("the limit of the delay doubles from one second to thirty") {
 TEST_CASE("the delay is spread over the whole range, but for a floor") {
   CHECK(backoff(0, 0.0) == kBackoffLeast);
   CHECK(backoff(5, 0.0) == kBackoffLeast);
-  CHECK(backoff(3, 0.5) == milliseconds(4000));
+  CHECK(backoff(3, 0.5) == milliseconds(4125));
+  // None of the least only: those whose number is small must not come back together either.
+  CHECK(backoff(0, 0.1) == milliseconds(325));
 }
 
 }  // namespace
