@@ -364,6 +364,7 @@ void Client::State::finish(Slot& slot, CURLcode code) {
   long number = 0;
   if (curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &number) == CURLE_OK)
     connections += static_cast<std::uint64_t>(number);
+  answer.sent = curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &number) == CURLE_OK && number > 0;
   if (!answer.complete_header && curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &number) == CURLE_OK)
     answer.status = static_cast<int>(number);
   answer.failure = failure_of(code);

@@ -61,6 +61,7 @@ struct Answer {
   std::string body;              // its first bytes, at most Request::keep_bytes
   std::uint64_t body_bytes = 0;  // how long it was as far as it came
   Failure failure = Failure::kNone;
+  bool sent = false;  // something of the request left this machine, so it may have been processed
   std::string error;  // for people, printable, without any header of ours; empty where `failure` is kNone
   std::chrono::nanoseconds elapsed{};
 

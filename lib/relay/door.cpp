@@ -52,7 +52,7 @@ Result<void> Door::check_configured() const {
     return fail(ErrorCode::kUsage, "the input does not name its device", "--device SERIAL");
   }
   if (!settings_.has_key(settings_.device)) {
-    return fail(ErrorCode::kUsage, "no project key", "--project-key-file FILE or MEMFAULT_PROJECT_KEY");
+    return fail(ErrorCode::kDenied, "no project key", "--project-key-file FILE or MEMFAULT_PROJECT_KEY");
   }
   return {};
 }

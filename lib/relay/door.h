@@ -68,8 +68,8 @@ class Door {
   // All of these must outlive the door. `out` gets the answers.
   Door(spool::Spool& spool, spool::DeadLetters& dead_letters, DoorSettings settings, std::string& out);
 
-  // Takes a record in. To be called only while open(). Fails with kUsage for an anonymous record when no device, or no
-  // key, is configured.
+  // Takes a record in. To be called only while open(). Fails for an anonymous record when no device (kUsage) or no key
+  // (kDenied) is configured.
   Result<void> take(const Incoming& record);
 
   // Room for one more record: nothing waits for the spool, and the batch is not complete.

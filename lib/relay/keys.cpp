@@ -15,7 +15,7 @@ Result<Keys> Keys::parse(std::string_view key, std::string_view map) {
   Keys keys;
   if (!key.empty()) {
     if (auto checked = memfault::check_project_key(key); !checked) {
-      return fail(ErrorCode::kConfig, std::move(checked).error().what);
+      return fail(ErrorCode::kDenied, std::move(checked).error().what);
     }
     keys.key_ = key;
   }
@@ -27,7 +27,7 @@ Result<Keys> Keys::parse(std::string_view key, std::string_view map) {
     const std::string_view device = line.substr(0, line.find_first_of(" \t"));
     const std::string_view its_key = trimmed(line.substr(device.size()));
     const auto refuse = [&](std::string_view why) {
-      return fail(ErrorCode::kConfig, fmt::format("line {}: {}", number, why));
+      return fail(ErrorCode::kConfig, fmt::format("--key-map: line {}: {}", number, why));
     };
     if (auto checked = memfault::check_device(device); !checked) return refuse(checked.error().what);
     if (auto checked = memfault::check_project_key(its_key); !checked) return refuse(checked.error().what);

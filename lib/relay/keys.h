@@ -14,8 +14,8 @@ namespace fieldpipe::relay {
 class Keys {
  public:
   // `key`: of the devices that `map` does not name, or empty. `map`: lines of a serial, white space and its key; `#`
-  // begins a comment. Fails with kConfig for what is no serial or no key and for a serial that comes twice; no message
-  // shows a key.
+  // begins a comment. Fails with kDenied for a `key` that is none, and with kConfig for a map with what is no serial or
+  // no key, or a serial twice; no message shows a key.
   static Result<Keys> parse(std::string_view key, std::string_view map);
 
   // The key of the device; empty where none is configured.

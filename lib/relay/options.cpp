@@ -160,9 +160,7 @@ Result<Keys> keys(const Options& options) {
     if (!read) return tl::make_unexpected(std::move(read).error().in("--key-map"));
     map = *std::move(read);
   }
-  auto keys = Keys::parse(key->value_or(""), map);
-  if (!keys) return tl::make_unexpected(std::move(keys).error().in(map.empty() ? "project key" : "--key-map"));
-  return keys;
+  return Keys::parse(key->value_or(""), map);
 }
 
 Result<std::unique_ptr<Source>> source(const Options& options, const Keys& keys, cli::Report& report) {
@@ -174,7 +172,7 @@ Result<std::unique_ptr<Source>> source(const Options& options, const Keys& keys,
   }
   if (options.broker.broker.empty()) return InputStream::create(options.inputs, std::move(reader), report);
   if (keys.empty() && !options.reader.topic.has_key()) {
-    return fail(ErrorCode::kUsage, "no project key, and none in the topic",
+    return fail(ErrorCode::kDenied, "no project key, and none in the topic",
                 "--project-key-file FILE, MEMFAULT_PROJECT_KEY, or {key} in --topic");
   }
   auto to = connection(options);

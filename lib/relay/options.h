@@ -50,7 +50,7 @@ void declare(cli::OptionTable& table, Options& options);
 // Reads the configured keys. Fails as cli::read_secret and Keys::parse do.
 Result<Keys> keys(const Options& options);
 
-// Opens the source. Fails as the sources do, and with kUsage for a project key that the topic does not name and nobody
+// Opens the source. Fails as the sources do, and with kDenied for a project key that the topic does not name and nobody
 // configured.
 Result<std::unique_ptr<Source>> source(const Options& options, const Keys& keys, cli::Report& report);
 

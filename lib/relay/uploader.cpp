@@ -141,10 +141,7 @@ Outcome outcome_of(const http::Answer& answer) {
   const std::string content_type = answer.field("Content-Type");
   outcome.verdict = memfault::judge({answer.status, answer.complete_header, content_type, answer.body});
   outcome.slow = answer.complete_header && answer.status == 500;
-  // The request was there, at least in part.
-  const bool interrupted = !answer.complete_header &&
-                           (answer.failure == http::Failure::kReset || answer.failure == http::Failure::kTimeout ||
-                            answer.failure == http::Failure::kMalformed);
+  const bool interrupted = !answer.complete_header && answer.sent;
   outcome.stuck = outcome.slow || interrupted;
   if (outcome.verdict == Verdict::kServer || outcome.verdict == Verdict::kRate) {
     outcome.retry_after = memfault::parse_retry_after(answer.field("Retry-After"), answer.field("Date"), wall_now());

@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import re
+import socket
 import shutil
 import signal
 import subprocess
@@ -235,6 +236,16 @@ class Delivery(unittest.TestCase):
                 self.assertEqual([line["attempt"] for line in run.lines], [*range(1, head + 2), *[1] * (len(chunks) - 1)])
                 self.assertEqual(run.metrics["duplicates_possible_total"], head)
                 self.assertTrue(all(wait >= 0.0009 for wait in waits(run)[:head]), waits(run)[:head])
+
+    def test_a_connection_that_was_never_made_is_not_held_against_the_chunks(self):
+        relay = self.relay()
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers a handshake
+            url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+            run = relay.run(url, [("A", b"one")], "--connect-timeout", "50ms", "--drain-timeout", "400ms", base="1ms")
+        self.assertEqual(run.status, 75, run.stderr)
+        self.assertGreater(len(run.lines), 1)
+        self.assertEqual(run.metrics['requests_total{class="network"}'], len(run.lines))
+        self.assertEqual(run.metrics["duplicates_possible_total"], 0)
 
     def test_nobody_there(self):
         with Endpoint() as endpoint:

@@ -280,18 +280,22 @@ class Refusals(Relay):
     def test_what_the_call_does_not_say(self):
         with endpoint.Endpoint() as server:
             for data, more, key, message in ((FORMS["hex"], [], KEY, "does not name its device"),
-                                             (FORMS["hex"], ["--device", "D"], None, "no project key"),
                                              (b"", ["--endpoint", "http://example.com"], KEY, "--endpoint: "),
                                              (b"", ["--dry-run", "--broker", "mqtt://localhost"], KEY, "--dry-run: "),
                                              (b"", ["--serial", "/dev/null", "-"], KEY, "cannot go together"),
                                              (b"", ["--broker", "mqtt://localhost", "--serial", "x"], KEY, "cannot go together")):
                 with self.subTest(message):
                     self.assertIn(message, self.relay(server, data, *more, status=64, key=key).stderr.decode())
+            self.assertIn(b"no project key", self.relay(server, FORMS["hex"], "--device", "D", status=77, key=None).stderr)
             # Nothing to name: what an earlier run has left goes out.
             self.relay(server, b"", key=None)
             result = self.relay(server, lines({"device": "D", "chunk": b64(b"x")}), "--ack", status=1, key=None)
             self.assertEqual(self.acknowledgements(result.stdout), [{"ack": 1, "error": "no-key"}])
-            self.relay(server, b"", "--device", "D", key="short", status=78)
+            result = self.relay(server, b"", "--device", "D", key="short", status=77)
+            self.assertEqual(result.stderr, b"mflt-relay: project key of 5 characters, a key has 32\n")
+            (self.scratch / "keys").write_text("")
+            result = self.relay(server, b"", "--key-map", self.scratch / "keys", key="short", status=77)
+            self.assertEqual(result.stderr, b"mflt-relay: project key of 5 characters, a key has 32\n")
             self.assertEqual(server.requests, [])
 
 

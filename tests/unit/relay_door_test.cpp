@@ -137,6 +137,7 @@ TEST_CASE("a form without names needs a device and a key that are configured") {
   House keyless({.device = "D", .has_key = {}});
   const auto no_key = keyless.door->take(record);
   REQUIRE_FALSE(no_key);
+  CHECK(no_key.error().code == ErrorCode::kDenied);
   CHECK(no_key.error().what == "no project key");
   House both({.device = "D", .has_key = [](std::string_view) { return true; }});
   CHECK(both.answer(record) == "{\"ack\":1,\"sequence\":1}\n");

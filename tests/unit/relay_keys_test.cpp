@@ -14,7 +14,7 @@ const std::string kOther(32, 'F');
 std::string error(std::string_view key, std::string_view map) {
   const auto keys = Keys::parse(key, map);
   if (keys) return "none";
-  CHECK(keys.error().code == ErrorCode::kConfig);
+  CHECK(keys.error().code == (map.empty() ? ErrorCode::kDenied : ErrorCode::kConfig));
   return keys.error().what;
 }
 
@@ -39,10 +39,11 @@ TEST_CASE("no key for those that are not named") {
 
 TEST_CASE("what is refused, without showing a key") {
   CHECK(error("short", "") == "project key of 5 characters, a key has 32");
-  CHECK(error("", "A short") == "line 1: project key of 5 characters, a key has 32");
-  CHECK(error("", "\nA/B " + kOne) == "line 2: device serial 'A/B' has a character that is none of A-Z a-z 0-9 _ -");
-  CHECK(error("", "A") == "line 1: project key of 0 characters, a key has 32");
-  CHECK(error("", "A " + kOne + "\nA " + kOther) == "line 2: A has a key already");
+  CHECK(error("", "A short") == "--key-map: line 1: project key of 5 characters, a key has 32");
+  CHECK(error("", "\nA/B " + kOne) ==
+        "--key-map: line 2: device serial 'A/B' has a character that is none of A-Z a-z 0-9 _ -");
+  CHECK(error("", "A") == "--key-map: line 1: project key of 0 characters, a key has 32");
+  CHECK(error("", "A " + kOne + "\nA " + kOther) == "--key-map: line 2: A has a key already");
   CHECK(error("", "A " + kOne + " " + kOther) != "none");
 }
 
