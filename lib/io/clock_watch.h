@@ -11,7 +11,9 @@ namespace fieldpipe::io {
 
 // A timer of the system that is cancelled when the clock is set (timerfd_create(2), TFD_TIMER_CANCEL_ON_SET). Nothing
 // waits by that clock; but a clock that was wrong makes certificates invalid, and right again it is time to try again.
-// Where the system has no such timer, nothing is noticed.
+// Since Linux 5.15 the end of a suspension counts as well (kernel/time/timekeeping.c, timekeeping_resume), so what
+// waits by the monotonic clock, which stands still meanwhile, is tried then. Where the system has no such timer,
+// nothing is noticed.
 class ClockWatch {
  public:
   ClockWatch();

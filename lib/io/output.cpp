@@ -153,6 +153,23 @@ Result<void> Output::write_all(Loop& loop) {
   return {};
 }
 
+Result<void> Output::offer(const Loop& loop) {
+  std::size_t done = 0;
+  bool may_write = never_blocks_ || loop.ready(fd_, POLLOUT);
+  while (done < buffer_.size() && may_write && !failed_) {
+    const auto written = write_some(buffer_.data() + done, buffer_.size() - done);
+    if (!written) {
+      failed_ = true;
+      buffer_.clear();
+      return fail(Result<std::size_t>(written));
+    }
+    done += *written;
+    may_write = never_blocks_ && *written > 0;
+  }
+  buffer_.erase(0, failed_ ? std::string::npos : done);
+  return {};
+}
+
 Result<void> Output::finish(Loop& loop) {
   if (auto flushed = flush(loop); !flushed) return flushed;
   if (!temporary_.empty() && !failed_) {

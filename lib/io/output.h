@@ -48,6 +48,10 @@ class Output {
   // does so once: from then on all that is appended is dropped, and no file appears.
   Result<void> flush(Loop& loop);
 
+  // Writes what the reader takes now and keeps the rest, without waiting: for a loop that has other things to do. To be
+  // called again when POLLOUT of descriptor() is ready(). Fails with kReaderGone and kIo, once, as flush does.
+  Result<void> offer(const Loop& loop);
+
   // Flushes, and makes a file durable and visible under its name. Nothing may be appended afterwards.
   Result<void> finish(Loop& loop);
 

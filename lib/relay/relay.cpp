@@ -53,11 +53,12 @@ Result<void> Relay::run(io::Loop& loop) {
 Result<void> Relay::turn(io::Loop& loop) {
   const MonotonicTime next = wake();
   if (next > monotonic_now() || to_.out.full()) {
-    if (auto flushed = to_.out.flush(loop); !flushed) return flushed;
+    if (auto offered = to_.out.offer(loop); !offered) return offered;
   }
-  if (phase_ == Phase::kTaking && to_.door.open()) to_.source.watch(loop);
+  // A reader that stands still holds up what would tell it more, but not the watchdog and the signals.
+  if (phase_ == Phase::kTaking && to_.door.open() && !unread()) to_.source.watch(loop);
   to_.uploader.watch(loop);
-  loop.watch(to_.out.descriptor(), 0);
+  loop.watch(to_.out.descriptor(), to_.out.buffer().empty() ? 0 : POLLOUT);
   auto waited = loop.wait(next);
   if (!waited) {
     // The stop time limit; what is on its way stays queued.
@@ -74,9 +75,7 @@ Result<void> Relay::turn(io::Loop& loop) {
 
   const MonotonicTime now = monotonic_now();
   if (phase_ == Phase::kDraining && (delivered() || now >= *drain_ends_)) phase_ = Phase::kDone;
-  if (phase_ == Phase::kStopping && (to_.uploader.idle() || now + kLastWords >= loop.stop_deadline())) {
-    phase_ = Phase::kDone;
-  }
+  if (phase_ == Phase::kStopping && (to_.uploader.idle() || now >= stop_ends_)) phase_ = Phase::kDone;
   return {};
 }
 
@@ -90,11 +89,12 @@ MonotonicTime Relay::wake() const {
     } else if (to_.door.pending()) {
       // Whatever else is there is taken into the same commit, and what is not there is not waited for.
       return MonotonicTime{};
-    } else {
+    } else if (!unread()) {
       next = std::min(next, to_.source.deadline().value_or(next));
     }
   }
   if (drain_ends_ && phase_ != Phase::kStopping) next = std::min(next, *drain_ends_);
+  if (phase_ == Phase::kStopping) next = std::min(next, stop_ends_);
   if (!settings_.metrics_file.empty()) next = std::min(next, next_metrics_);
   if (to_.report.shows_progress()) next = std::min(next, next_status_);
   return next;
@@ -104,7 +104,7 @@ void Relay::take_in(io::Loop& loop) {
   if (loop.stop_signal()) to_.source.stop();
   more_ = false;
   std::optional<Error> error;
-  if (to_.door.open() && !to_.source.ended()) {
+  if (to_.door.open() && !to_.source.ended() && !unread()) {
     auto turned = to_.source.turn(loop, to_.door);
     if (turned) {
       more_ = *turned;
@@ -150,9 +150,7 @@ void Relay::end_input(io::Loop& loop, std::optional<Error> error) {
   const bool complete = !to_.door.pending() && !input_error_;
   if (auto left = to_.source.leave(loop, complete); !left) to_.report.warn(left.error().what);
   if (loop.stop_signal()) {
-    to_.uploader.stop();
-    manager_.stopping();
-    phase_ = Phase::kStopping;
+    begin_stop(loop);
   } else {
     phase_ = Phase::kDraining;
     if (!drain_ends_) drain_ends_ = monotonic_now() + settings_.drain_timeout;
@@ -170,11 +168,15 @@ void Relay::answer_signals(io::Loop& loop) {
     }
     to_.uploader.hurry();
   }
-  if (loop.stop_signal() && phase_ == Phase::kDraining) {
-    to_.uploader.stop();
-    manager_.stopping();
-    phase_ = Phase::kStopping;
-  }
+  if (loop.stop_signal() && phase_ == Phase::kDraining) begin_stop(loop);
+}
+
+// Nothing more is sent; what is on its way is waited for.
+void Relay::begin_stop(const io::Loop& loop) {
+  to_.uploader.stop();
+  manager_.stopping();
+  phase_ = Phase::kStopping;
+  stop_ends_ = loop.stop_deadline() - kLastWords;
 }
 
 void Relay::tell() {

@@ -53,10 +53,12 @@ class Relay {
 
   Result<void> turn(io::Loop& loop);
   [[nodiscard]] MonotonicTime wake() const;
+  [[nodiscard]] bool unread() const { return to_.out.buffer().size() >= Uploader::kMostUnreadBytes; }
   void take_in(io::Loop& loop);
   void tell_blocked();
   void end_input(io::Loop& loop, std::optional<Error> error);
   void answer_signals(io::Loop& loop);
+  void begin_stop(const io::Loop& loop);
   void tell();
   void write_metrics();
   [[nodiscard]] bool delivered() const;
@@ -71,6 +73,7 @@ class Relay {
   bool more_ = false;                        // the source had more when last asked
   std::optional<Error> input_error_;         // why the input ended before its end
   std::optional<MonotonicTime> drain_ends_;  // once the input has ended
+  MonotonicTime stop_ends_{};                // of kStopping, while there is time for last words
   std::uint64_t given_up_before_;            // dropped and damaged records of earlier runs
   MonotonicTime next_commit_{};              // while the door is blocked
   bool was_blocked_ = false;

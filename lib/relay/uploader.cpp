@@ -35,7 +35,6 @@ constexpr seconds kBetweenHints{30};
 constexpr seconds kSlow{1};  // a request that others shall not wait for
 // Reads that fail in a row before the record is given up. The disk may have had a bad moment.
 constexpr unsigned kMostReadFailures = 8;
-constexpr std::size_t kPrintedBytes = std::size_t{64} << 10U;  // in one turn of a dry run
 
 std::uint64_t random_seed() {
   std::random_device source;
@@ -478,7 +477,7 @@ void Uploader::watch(io::Loop& loop) const {
 
 MonotonicTime Uploader::deadline() const {
   const State& state = *state_;
-  if (state.more_to_print) return MonotonicTime::min();
+  if (state.more_to_print && state.out.size() < kMostUnreadBytes) return MonotonicTime::min();
   MonotonicTime first = state.client.deadline();
   if (!state.stopped) {
     first = std::min({first, state.schedule.deadline().value_or(first), state.next_slow(monotonic_now())});
@@ -496,11 +495,10 @@ void Uploader::turn(const io::Loop& loop) {
   state.client.answers().clear();
   if (state.clock.turn(loop)) state.hurry(now);
   for (const std::string& name : state.spool.take_filled()) state.fill(name, now);
-  const std::size_t printed = state.out.size();
   state.more_to_print = false;
   while (!state.stopped) {
-    if (state.settings.dry_run && state.out.size() - printed > kPrintedBytes) {
-      state.more_to_print = true;
+    if (state.out.size() >= kMostUnreadBytes) {
+      state.more_to_print = state.settings.dry_run;
       break;
     }
     Schedule::Lane* lane = state.schedule.next(now, state.spare(now));

@@ -47,9 +47,12 @@ struct Drain {
 //
 // with nothing to tell it when records were accepted: it asks the spool, of which all lanes must be relay::lane()'s.
 // Memory is bounded by connections times batch_bytes whatever the backlog. `out` gets a line of JSON for each request
-// that ended; the owner flushes it. Waits after failures are kept in the file `pauses` of the spool's folder.
+// that ended; the owner writes it out. Waits after failures are kept in the file `pauses` of the spool's folder.
 class Uploader {
  public:
+  // With so much in `out` that its reader has not taken no request is begun.
+  static constexpr std::size_t kMostUnreadBytes = std::size_t{256} << 10U;
+
   // All of these must outlive the uploader. Nobody else uses `client`; no more requests are on their way than it takes.
   Uploader(spool::Spool& spool, spool::DeadLetters& dead_letters, http::Client& client, UploadSettings settings,
            std::string& out, cli::Report& report);

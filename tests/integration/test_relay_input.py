@@ -553,6 +553,37 @@ class Figures(Relay):
         self.assertNotIn(KEY, text)
         self.assertEqual(stat.S_IMODE(figures.stat().st_mode), 0o644)
 
+    def test_a_reader_that_stands_still_holds_up_neither_the_watchdog_nor_signals(self):
+        name = f"\0fieldpipe-still-{os.getpid()}"
+        manager = self.enterContext(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        manager.bind(name)
+        manager.settimeout(TIMEOUT)
+        count = 40_000  # answers of more than a pipe, and what is held behind it, take
+        with endpoint.Endpoint() as server:
+            variables = environment(MEMFAULT_PROJECT_KEY=KEY, NOTIFY_SOCKET="@" + name[1:], WATCHDOG_USEC="100000")
+            relay = self.enterContext(Running(*self.arguments(server, "--from", "hex", "--device", "D", "--ack"), env=variables))
+            (self.scratch / "data").write_bytes(lines(*(f"{n:08x}" for n in range(count))))
+            with open(self.scratch / "data", "rb") as data:
+                writer = subprocess.Popen(["cat"], stdin=data, stdout=relay.stdin)
+            self.addCleanup(writer.wait, TIMEOUT)
+            relay.stdin.close()
+            relay.stdin = None
+
+            def held():
+                relay.signal(signal.SIGUSR1)
+                figures = re.findall(r"^\{.*\}$", relay.stderr, re.M)
+                return len(figures) > 2 and figures[-1] and json.loads(figures[-1])["received_total"] == json.loads(figures[-3])["received_total"]
+
+            wait_for(held, "the reader's effect")
+            self.assertIsNone(writer.poll())
+            for _ in range(5):
+                while manager.recv(4096) != b"WATCHDOG=1":
+                    pass
+            code, out = relay.finish()
+            self.assertEqual(code, 0, relay.stderr)
+            self.assertEqual([answer["ack"] for answer in self.acknowledgements(out)], list(range(1, count + 1)))
+            self.assertEqual(len(server.chunks()), count)
+
     def test_progress_on_a_terminal(self):
         master, slave = pty.openpty()
         with endpoint.Endpoint() as server:
