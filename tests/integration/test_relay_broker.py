@@ -120,7 +120,7 @@ class Subscription(Relay):
             self.stop(relay)
             self.assertEqual(server.requests[-1].header("Memfault-Project-Key"), KEY)
             result = run(*self.command(broker, server, "--topic", "fleet/{device}"))
-            self.assertEqual(result.returncode, 64, result.stderr)
+            self.assertEqual(result.returncode, 77, result.stderr)
 
     def test_a_relay_that_starts_before_its_broker(self):
         broker = Broker()
