@@ -82,18 +82,22 @@ class RelayTest(unittest.TestCase):
         return environment(MEMFAULT_PROJECT_KEY=KEY, ASAN_OPTIONS="detect_leaks=0", FIELDPIPE_BREAK=self.broken or "")
 
     def feed(self, folder, first, trace=()):
-        """Runs a relay on records from number `first` on; returns its status and the records that it acknowledged."""
+        """Runs a relay on records from number `first` on, and until what is not stuck of so many is delivered; returns its
+        status and the records that it acknowledged."""
         self.server.play([{"path": f"*/{STUCK}", "status": 503}])
         process = subprocess.Popen([*trace, *self.command(folder, not self.broken, "--drain-timeout", "20ms")], stdin=subprocess.PIPE,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.variables())
-        acknowledged, at = [], first
+        acknowledged, at, delivered = [], first, 0
 
         def take():
+            nonlocal delivered
             answer = json.loads(text) if (text := process.stdout.readline()).endswith(b"\n") else None
             if answer and "error" in answer and "ack" in answer:
                 raise Wrong(f"refused: {answer}")
             if answer and "sequence" in answer:
                 acknowledged.append(first + answer["ack"] - 1)
+            if answer and answer.get("status") == 202:
+                delivered += answer["chunks"]
             return answer is not None
 
         try:
@@ -105,6 +109,9 @@ class RelayTest(unittest.TestCase):
                     pass
                 if len(acknowledged) < at - first:
                     break
+            free = sum(record(number)[0] != STUCK for number in acknowledged)
+            while delivered < free and take():
+                pass
         except BrokenPipeError:
             pass
         with contextlib.suppress(BrokenPipeError):
