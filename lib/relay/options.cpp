@@ -96,6 +96,8 @@ void declare_delivery(cli::OptionTable& table, Options& options) {
       .default_text("5m to 1h, by the kind of failure");
   table.duration("drain-timeout", options.relay.drain_timeout, "time limit for delivery after the end of the input");
   io::declare(table, options.stop);
+  table.duration("startup-splay", options.upload.startup_splay,
+                 "connect first after a wait of up to so long, by chance");
   table.flag("dry-run", options.upload.dry_run, "print requests instead of sending them; nothing is kept");
   table
       .parsed("seed", "NUMBER", "of the random part of waits",
@@ -177,8 +179,9 @@ Result<std::unique_ptr<Source>> source(const Options& options, const Keys& keys,
   }
   auto to = connection(options);
   if (!to) return fail(std::move(to));
-  return Subscription::create(
-      {*std::move(to), options.reader.topic, options.upload.limits.backoff, options.broker.debug}, report);
+  return Subscription::create({*std::move(to), options.reader.topic, options.upload.limits.backoff,
+                               options.upload.startup_splay, options.broker.debug},
+                              report);
 }
 
 bool is_service(const Options& options) { return options.serial || !options.broker.broker.empty(); }

@@ -23,7 +23,13 @@ constexpr int kQos = 1;
 
 Result<std::unique_ptr<Source>> Subscription::create(SubscriptionSettings settings, cli::Report& report) {
   std::unique_ptr<Subscription> subscription(new Subscription(std::move(settings), report));
-  if (auto connected = subscription->connect(); !connected) return fail(std::move(connected));
+  const auto splay = subscription->settings_.startup_splay;
+  if (splay.count() > 0) {
+    subscription->next_attempt_ =
+        monotonic_now() + std::chrono::duration_cast<std::chrono::nanoseconds>(random_fraction() * splay);
+  } else if (auto connected = subscription->connect(); !connected) {
+    return fail(std::move(connected));
+  }
   return subscription;
 }
 

@@ -18,7 +18,8 @@ namespace fieldpipe::relay {
 struct SubscriptionSettings {
   mqtt::Connection connection;
   memfault::TopicTemplate topic;
-  Backoff backoff;  // while the broker refuses us
+  Backoff backoff;                            // while the broker refuses us
+  std::chrono::nanoseconds startup_splay{0};  // the first attempt comes up to so much later, by chance
   bool trace = false;
 };
 
@@ -31,7 +32,7 @@ struct SubscriptionSettings {
 // then would be lost in a crash.
 class Subscription final : public Source {
  public:
-  // Begins to connect. Fails as mqtt::Client::create does.
+  // Begins to connect. Fails as mqtt::Client::create does; with a splay, that is found in a later turn.
   static Result<std::unique_ptr<Source>> create(SubscriptionSettings settings, cli::Report& report);
 
   void watch(io::Loop& loop) const override;

@@ -68,6 +68,10 @@ struct Uploader::State {
         flights(client.free_slots()),
         pauses_file(spool.directory() + "/pauses") {
     const MonotonicTime now = monotonic_now();
+    if (!settings.dry_run) {
+      opens = now + std::chrono::duration_cast<nanoseconds>(std::uniform_real_distribution<>()(random) *
+                                                            settings.startup_splay);
+    }
     if (const auto text = io::read_file(pauses_file, kMostPausesBytes)) {
       schedule.restore(parse_pauses(*text, wall_now()), now);
     }
@@ -107,6 +111,7 @@ struct Uploader::State {
   std::string pauses_file;
   MonotonicTime began = monotonic_now();
   io::ClockWatch clock;
+  MonotonicTime opens{};  // nothing is sent before
   bool stopped = false;
   bool more_to_print = false;  // of a dry run
 
@@ -223,6 +228,7 @@ void Uploader::State::fill_again(const std::string& name, MonotonicTime now) {
 void Uploader::State::hurry(MonotonicTime now) {
   if (hurried != MonotonicTime::min() && now - hurried < kBetweenHints) return;
   hurried = now;
+  opens = now;
   schedule.hurry(now);
 }
 
@@ -479,8 +485,11 @@ MonotonicTime Uploader::deadline() const {
   const State& state = *state_;
   if (state.more_to_print && state.out.size() < kMostUnreadBytes) return MonotonicTime::min();
   MonotonicTime first = state.client.deadline();
-  if (!state.stopped) {
-    first = std::min({first, state.schedule.deadline().value_or(first), state.next_slow(monotonic_now())});
+  const MonotonicTime now = monotonic_now();
+  if (!state.stopped && now < state.opens) {
+    first = std::min(first, state.opens);
+  } else if (!state.stopped) {
+    first = std::min({first, state.schedule.deadline().value_or(first), state.next_slow(now)});
   }
   if (state.finished) first = std::min(first, state.synced + kBetweenSyncs);
   if (state.schedule.changes() != state.kept_changes) first = std::min(first, state.kept + kBetweenSyncs);
@@ -496,7 +505,7 @@ void Uploader::turn(const io::Loop& loop) {
   if (state.clock.turn(loop)) state.hurry(now);
   for (const std::string& name : state.spool.take_filled()) state.fill(name, now);
   state.more_to_print = false;
-  while (!state.stopped) {
+  while (!state.stopped && now >= state.opens) {
     if (state.out.size() >= kMostUnreadBytes) {
       state.more_to_print = state.settings.dry_run;
       break;

@@ -27,9 +27,10 @@ struct UploadSettings {
   std::string endpoint{memfault::kChunkEndpoint};  // of lanes that name none; http::check_base_url() takes it
   // The project key of a device whose lane names none; empty where none is configured, and its chunks wait.
   std::function<std::string(std::string_view device)> project_key;
-  Limits limits;                      // connections of the HTTP client beyond `requests` are used while others are slow
-  std::optional<std::uint64_t> seed;  // of the random part of waits, for tests
-  bool dry_run = false;               // each request is printed, nothing is sent, and what was printed is finished
+  Limits limits;  // connections of the HTTP client beyond `requests` are used while others are slow
+  std::chrono::nanoseconds startup_splay{0};  // nothing is sent for up to so long, by chance
+  std::optional<std::uint64_t> seed;          // of the random part of waits, for tests
+  bool dry_run = false;  // each request is printed, nothing is sent, and what was printed is finished
 };
 
 // What became of the chunks, for the exit status.

@@ -175,6 +175,26 @@ class Subscription(Relay):
             for number, pause in enumerate(pauses):  # of a base of a thousandth
                 self.assertTrue(10 <= pause <= 30 * 2**number + 1, pauses)
 
+    def test_the_first_connection_comes_after_a_time_of_chance(self):
+        connected = []
+
+        def script(wire, number):
+            connected.append(number)
+            wire.accept()
+            wire.grant()
+            wire.read()
+
+        with peers.FakeBroker(script) as broker, endpoint.Endpoint() as server:
+            for splay, expected in (("24h", []), ("200ms", [1])):
+                figures = self.scratch / splay
+                relay = self.enterContext(Running(*self.command(broker, server, "--startup-splay", splay, "--metrics-file", str(figures))))
+                if expected:
+                    self.subscribed(relay)
+                wait_for(figures.exists, "figures")
+                self.assertEqual(connected, expected)
+                relay.signal(signal.SIGTERM)
+                relay.finish()
+
     def test_a_connection_that_never_lasts_is_told_three_times(self):
         connected = []
 

@@ -247,6 +247,13 @@ class Delivery(unittest.TestCase):
         self.assertEqual(run.metrics['requests_total{class="network"}'], len(run.lines))
         self.assertEqual(run.metrics["duplicates_possible_total"], 0)
 
+    def test_the_first_request_comes_after_a_time_of_chance(self):
+        with Endpoint() as endpoint:
+            run = self.relay().run(endpoint, [("A", b"one")], "--startup-splay", "24h", "--drain-timeout", "100ms")
+            self.assertEqual((run.status, run.requests), (75, []))
+            run = self.relay().run(endpoint, [("A", b"one")], "--startup-splay", "200ms")
+            self.assertEqual((run.status, len(run.requests)), (0, 1))
+
     def test_nobody_there(self):
         with Endpoint() as endpoint:
             url = endpoint.url
