@@ -179,6 +179,7 @@ Result<Sequence> Spool::append(std::string_view lane, Bytes payload, WallTime ti
     return fail(ErrorCode::kBadData, fmt::format("record of {} bytes, the limit is {}", payload.size(),
                                                  print_size(options_.max_record_bytes)));
   }
+  if (uncommitted_) return tl::make_unexpected(*uncommitted_);
   const std::size_t size = record_bytes(lane.size(), payload.size());
   if (auto room = make_room(size); !room) return fail(std::move(room));
   auto found = index_.lanes.find(lane);
@@ -197,7 +198,7 @@ Result<Sequence> Spool::append(std::string_view lane, Bytes payload, WallTime ti
   found->second.last_segment = active_number_;
   pending_.push_back({&*found, sequence, begin, size});
   if (options_.fsync == Fsync::kAlways) {
-    if (auto committed = commit(); !committed) return fail(std::move(committed));
+    if (auto committed = commit_pending(); !committed) return fail(std::move(committed));
   }
   return sequence;
 }
@@ -226,7 +227,10 @@ Result<void> Spool::make_room(std::size_t size_bytes) {
     return segment.used_bytes + pending_bytes_.size() + size_bytes <= segment.size_bytes;
   };
   if (fits()) return {};
-  if (auto committed = commit(); !committed) return committed;
+  if (auto committed = commit_pending(); !committed) {
+    uncommitted_ = committed.error();
+    return committed;
+  }
   if (fits()) return {};  // a commit that had to change segments, or copied records forward, made room
   if (active_number_ != 0 && index_.segments[active_number_].unfinished == 0) {
     seal();
@@ -322,6 +326,11 @@ void Spool::keep_spare() {
 }
 
 Result<void> Spool::commit() {
+  if (auto error = std::exchange(uncommitted_, std::nullopt)) return tl::make_unexpected(*std::move(error));
+  return commit_pending();
+}
+
+Result<void> Spool::commit_pending() {
   if (pending_.empty()) return {};
   auto written = write_pending();
   if (!written) {

@@ -120,8 +120,9 @@ class Spool {
   Spool& operator=(const Spool&) = delete;
   ~Spool();  // gives unused space back; what was not committed is gone
 
-  // Takes a record in, to be accepted by the next successful commit(). `lane` is any key of up to 1024 bytes. May write
-  // and sync what was appended before. Fails with
+  // Takes a record in, to be accepted by the next successful commit(). `lane` is any key of up to 1024 bytes. May
+  // commit what was appended before; where that fails, so do all calls until the next commit(), which tells of it.
+  // Fails with
   //   kUnavailable  the spool or the disk is full: finish() something first
   //   kRefused      this lane would be one too many, or the spool is nearly full and this lane has had its share of it;
   //                 others work
@@ -206,6 +207,7 @@ class Spool {
   void seal();
   void keep_spare();
 
+  Result<void> commit_pending();
   Result<void> write_pending();
   Result<void> sync_active();
   Result<void> move_pending(std::uint32_t old_seed);
@@ -251,6 +253,7 @@ class Spool {
   std::uint32_t active_number_ = 0;  // 0: none
   std::vector<Pending> pending_;
   std::string pending_bytes_;
+  std::optional<Error> uncommitted_;  // why append() could not commit what was pending; commit() has not told it yet
 
   std::optional<std::vector<std::string>> filled_;  // for take_filled(), once it was called
 

@@ -48,8 +48,6 @@ class Stream {
   [[nodiscard]] const uplink::StreamSettings& settings() const { return settings_; }
   [[nodiscard]] const std::string& topic() const { return topic_; }
 
-  [[nodiscard]] bool is_spooled() const { return spool_ != nullptr; }
-
   // Takes the JSON text of a point. Fails with kBadData for one that no message can hold, otherwise as Spool::append.
   Result<void> append(std::string_view point);
 

@@ -14,18 +14,14 @@ namespace fieldpipe::uplink_service {
 
 Streams::Streams(const uplink::Configuration& configuration, const uplink::Device& device, spool::Spool& data,
                  spool::Spool& statuses, spool::OnFull on_full)
-    : configuration_(configuration),
-      device_(device),
-      on_full_(on_full),
-      data_{data, data.statistics().accepted, 0},
-      statuses_{statuses, statuses.statistics().accepted, 0} {
+    : configuration_(configuration), device_(device), on_full_(on_full), data_(data), statuses_(statuses) {
   for (const uplink::StreamSettings& settings : configuration_.streams) {
     if (uplink::check_stream_name(settings.name)) add(settings);
   }
   status_ = streams_.find(uplink::kResponseStream)->second.get();
   // What an earlier run accepted and could not deliver goes out under whatever configuration there is now.
   std::vector<std::string> kept;
-  for (const spool::LaneSummary& lane : data_.spool.lanes()) kept.emplace_back(lane.lane);
+  for (const spool::LaneSummary& lane : data_.lanes()) kept.emplace_back(lane.lane);
   for (std::string& name : kept) {
     if (streams_.contains(name)) continue;
     uplink::StreamSettings settings;
@@ -39,8 +35,8 @@ Stream& Streams::add(uplink::StreamSettings settings) {
   std::string topic = uplink::stream_topic(settings, device_);
   std::string name = settings.name;
   // A stream in memory whose points an earlier run had in the spool has that emptied first.
-  const bool spooled = settings.durable || data_.spool.find_lane(name);
-  spool::Spool* const spool = is_status ? &statuses_.spool : spooled ? &data_.spool : nullptr;
+  const bool spooled = settings.durable || data_.find_lane(name);
+  spool::Spool* const spool = is_status ? &statuses_ : spooled ? &data_ : nullptr;
   auto stream = std::make_unique<Stream>(std::move(settings), std::move(topic), configuration_.max_packet_size,
                                          configuration_.prioritize_live_data, spool);
   const auto key = [](const Stream* s) { return std::tuple(-s->settings().priority, std::string_view(s->topic())); };
@@ -86,30 +82,13 @@ Result<void> Streams::append(Stream& stream, std::string_view point) {
     return tl::make_unexpected(std::move(error));
   }
   if (first) touched_.push_back(&stream);
-  if (stream.is_spooled()) ++(&stream == status_ ? statuses_ : data_).appended;
   return {};
 }
 
-Result<spool::Sequence> Streams::append_note(std::string_view lane, Bytes note) {
-  auto sequence = statuses_.spool.append(lane, note);
-  if (sequence) ++statuses_.appended;
-  return sequence;
-}
-
-Result<void> Streams::commit(Ledger& ledger) {
-  if (ledger.appended == 0) return {};
-  auto committed = ledger.spool.commit();
-  const std::uint64_t before = std::exchange(ledger.accepted, ledger.spool.statistics().accepted);
-  const std::uint64_t appended = std::exchange(ledger.appended, 0);
-  // A commit within append() that failed has dropped records which this one knows nothing of.
-  if (committed && ledger.accepted - before != appended) {
-    return fail(ErrorCode::kUnavailable, "the spool could not be written");
-  }
-  return committed;
-}
+Result<spool::Sequence> Streams::append_note(std::string_view lane, Bytes note) { return statuses_.append(lane, note); }
 
 Streams::Committed Streams::commit(MonotonicTime now) {
-  Committed committed{commit(data_), commit(statuses_)};
+  Committed committed{data_.commit(), statuses_.commit()};
   for (Stream* stream : touched_) {
     if (stream == status_ ? committed.statuses : committed.points) {
       counts_.accepted += stream->staged();

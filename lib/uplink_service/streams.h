@@ -97,18 +97,12 @@ class Streams {
   Stream& add(uplink::StreamSettings settings);
   Result<Stream*> find(std::string_view name);
   Result<void> append(Stream& stream, std::string_view point);
-  struct Ledger {
-    spool::Spool& spool;
-    std::uint64_t accepted;  // by the spool, when it was last looked at
-    std::uint64_t appended;  // since then
-  };
-  Result<void> commit(Ledger& ledger);
 
   const uplink::Configuration& configuration_;
   const uplink::Device& device_;
   spool::OnFull on_full_;  // what the spool of data does
-  Ledger data_;
-  Ledger statuses_;
+  spool::Spool& data_;
+  spool::Spool& statuses_;
 
   struct TextHash {
     using is_transparent = void;

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: MIT
+#include <sys/resource.h>
+
+#include <csignal>
 #include <cstdlib>
 #include <optional>
 #include <string>
@@ -291,14 +294,18 @@ TEST_CASE("a spool of data that cannot be written fails no action") {
   Folder folder;
   const auto configuration = configured();
   Run run(configuration, folder);
-  uplink::Payload point;
-  point.stream = "one";
-  REQUIRE(run.streams.append(point));
-  // As a commit within append() that fails leaves it: the spool holds another number of records than were appended.
-  REQUIRE(run.data.append("one", as_bytes("{}")));
+  REQUIRE(run.data.append("one", as_bytes(std::string(3000, 'x'))));
   REQUIRE(run.actions.receive(R"({"action_id":"1","name":"slow","payload":""})", kNow));
   run.actions.save(run.streams, kNow);
+  // No file takes anything behind its first 1000 bytes.
+  const auto signalled = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit limit{};
+  REQUIRE(::getrlimit(RLIMIT_FSIZE, &limit) == 0);
+  const rlimit low{1000, limit.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &low) == 0);
   const Streams::Committed committed = run.streams.commit(kNow);
+  REQUIRE(::setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  std::signal(SIGXFSZ, signalled);
   CHECK_FALSE(committed.points);
   CHECK_FALSE(committed.all());
   REQUIRE(committed.statuses);
