@@ -44,7 +44,7 @@ Result<void> Acknowledgements::compact(const Directory& directory, Index& index,
   usable_ = true;
   dirty_ = false;
   // The next one to be written has to have its space before the disk is full. Where there is none, it is tried again.
-  (void)prepare(directory, 1 - current_, 0);
+  (void)prepare(directory, 1 - current_, buffer_.size());
   return {};
 }
 

@@ -117,7 +117,11 @@ Result<void> Spool::start() {
   counted_.recovered = unfinished_;
   counted_.foreign_segments = index_.foreign + index_.unreadable;
   accepted_ = unfinished_ + totals_.sum();
-  if (auto spare = directory_.open_file(kSpareName, false); spare) spare_bytes_ = file_bytes(*spare).value_or(0);
+  if (auto spare = directory_.open_file(kSpareName, false); spare) {
+    spare_bytes_ = file_bytes(*spare).value_or(0);
+    // Cut short by a kill, or of a spool that was smaller: keep_spare() makes another.
+    if (spare_bytes_ < options_.segment_bytes && directory_.remove(kSpareName)) spare_bytes_ = 0;
+  }
   if (!index_.id) {
     index_.id.emplace();
     if (::getrandom(index_.id->data(), index_.id->size(), 0) != static_cast<ssize_t>(index_.id->size())) {

@@ -336,6 +336,40 @@ TEST_CASE("a spool has the space of both acknowledgement files before the disk c
   }
 }
 
+TEST_CASE("both acknowledgement files have room for what either may have to say, also of many lanes") {
+  const Folder folder;
+  Spool spool = opened(small(folder));
+  put(spool, "stuck", "no segment goes, and so no lane is forgotten");
+  constexpr int kLanes = 60;
+  std::uint64_t snapshot_bytes = 0;
+  for (int i = 0; i < kLanes; ++i) {
+    const std::string lane = "lane " + std::to_string(i);
+    const Sequence sequence = put(spool, lane, "x");
+    commit(spool);
+    spool.finish(lane, sequence, sequence);
+    snapshot_bytes += range_bytes(lane.size());
+  }
+  for (const char* name : {"/acknowledged-a", "/acknowledged-b"}) {
+    INFO(name);
+    CHECK(fs::file_size(folder.spool() + name) > snapshot_bytes);
+  }
+}
+
+TEST_CASE("a reserve that a kill or a smaller spool left too small is made anew") {
+  for (const std::uint64_t size_bytes : {0U, 1024U}) {
+    CAPTURE(size_bytes);
+    const Folder folder;
+    const std::string spare = folder.spool() + "/spare";
+    for (int run = 0; run < 2; ++run) {
+      Spool spool = opened(small(folder));
+      put(spool, "a", "x");
+      commit(spool);
+      CHECK(fs::file_size(spare) == 4096);
+      fs::resize_file(spare, size_bytes);
+    }
+  }
+}
+
 TEST_CASE("drop-newest counts what it refuses") {
   const Folder folder;
   Options options = small(folder);
