@@ -55,7 +55,6 @@ Result<void> relay_chunks(relay::Options options, cli::Report& report, io::Loop&
   relay::Door door(*spool, *dead_letters,
                    {.device = options.device,
                     .has_key = [&keys](std::string_view device) { return !keys->find(device).empty(); },
-                    .max_chunk_bytes = options.records.max_record_bytes,
                     .on_full = options.spool.on_full,
                     .answers = options.acknowledge},
                    out->buffer());

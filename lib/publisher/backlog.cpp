@@ -18,9 +18,6 @@ constexpr std::size_t kCommitBytes = std::size_t{256} << 10U;
 constexpr std::size_t kBatchRecords = 100;
 constexpr std::size_t kBatchBytes = std::size_t{128} << 10U;
 
-// Of a record that is too large for the spool.
-constexpr std::size_t kKeptBytes = 4096;
-
 // Others may free space on the disk without telling.
 constexpr std::chrono::seconds kLookForRoom{1};
 
@@ -70,7 +67,7 @@ bool Backlog::append_next() {
   if (appended.error().code == ErrorCode::kBadData) {
     report_.partial(fmt::format("record {}: {}; its start is kept", input_.number(), appended.error().what));
     add_dead_letter(
-        {0, wall_now(), "oversize", appended.error().what, encoded_.size(), encoded_.substr(0, kKeptBytes)});
+        {0, wall_now(), "oversize", appended.error().what, encoded_.size(), encoded_.substr(0, spool::kKeptBytes)});
   } else if (appended.error().code != ErrorCode::kUnavailable) {
     failure_ = appended.error();
   }
@@ -97,9 +94,8 @@ bool Backlog::at_end() const {
   // Of what is under way some may come again.
   if (!input_ended() || (failure_ && !failure_told_) || rewinds_ || !open_.empty()) return false;
   if (given_of_batch_ < batch_.size()) return false;
-  const auto lanes = spool_.lanes();
-  return std::none_of(lanes.begin(), lanes.end(),
-                      [](const spool::LaneSummary& lane) { return lane.lane == kLane && lane.queued > 0; });
+  const auto lane = spool_.find_lane(kLane);
+  return !lane || lane->queued == 0;
 }
 
 int Backlog::descriptor() const { return waiting_ || failure_ ? -1 : input_.descriptor(); }
@@ -204,11 +200,8 @@ bool Backlog::forget(std::uint64_t number) {
 
 std::uint64_t Backlog::kept() {
   close_run();
-  std::uint64_t count = 0;
-  for (const spool::LaneSummary& lane : spool_.lanes()) {
-    if (lane.lane == kLane) count += lane.queued + lane.in_flight;
-  }
-  return count;
+  const auto lane = spool_.find_lane(kLane);
+  return lane ? lane->queued + lane->in_flight : 0;
 }
 
 Result<void> Backlog::close() {

@@ -41,8 +41,8 @@ Result<void> Door::take(const Incoming& record) {
   to.time = wall_now();
   to.size_bytes = std::max<std::uint64_t>(record.size_bytes, record.chunk.size());
   check(record, to);
-  const bool whole = to.reason.empty() || record.chunk.size() <= settings_.max_chunk_bytes;
-  to.chunk = whole ? record.chunk : record.chunk.substr(0, kKeptOversizeBytes);
+  const bool whole = to.reason.empty() || record.chunk.size() <= spool_.max_record_bytes();
+  to.chunk = whole ? record.chunk : record.chunk.substr(0, spool::kKeptBytes);
   batch_bytes_ += to.chunk.size();
   return {};
 }
@@ -67,7 +67,7 @@ void Door::check(const Incoming& from, Record& record) const {
   // A chunk that was refused for the want of a key can be queued again once there is one.
   if (known) record.lane = lane({device, {}, keyed ? key : std::string_view()});
   record.is_chunk =
-      known && from.refusal.empty() && record.size_bytes > 0 && record.size_bytes <= settings_.max_chunk_bytes;
+      known && from.refusal.empty() && record.size_bytes > 0 && record.size_bytes <= spool_.max_record_bytes();
   record.detail = from.detail;
   if (!from.refusal.empty()) {
     record.reason = from.refusal;
@@ -76,9 +76,9 @@ void Door::check(const Incoming& from, Record& record) const {
     record.detail = printable(device, 256);
   } else if (record.size_bytes == 0) {
     record.reason = "empty";
-  } else if (record.size_bytes > settings_.max_chunk_bytes) {
+  } else if (record.size_bytes > spool_.max_record_bytes()) {
     record.reason = "oversize";
-    record.detail = fmt::format("{} bytes, the limit is {}", record.size_bytes, settings_.max_chunk_bytes);
+    record.detail = fmt::format("{} bytes, the limit is {}", record.size_bytes, spool_.max_record_bytes());
   } else if (!keyed) {
     record.reason = from.project_key ? "bad-key" : "no-key";
   }

@@ -36,7 +36,6 @@ struct DoorSettings {
   // Whether a project key is configured for the device. Such a key is preferred to the record's own, and stays out of
   // the spool.
   std::function<bool(std::string_view device)> has_key;
-  std::size_t max_chunk_bytes = std::size_t{1} << 20U;
   spool::OnFull on_full = spool::OnFull::kBlock;  // as of the spool
   bool answers = false;                           // append a line of JSON for each record (--ack)
 };
@@ -62,8 +61,6 @@ class Door {
   // A lane that has had its share of the spool holds everything up for so long, and for as long as nothing is delivered
   // of others either. After that it is the lane that is stuck, and its records are refused.
   static constexpr std::chrono::seconds kShareGrace{1};
-  // What a dead letter keeps of a record over the limit.
-  static constexpr std::size_t kKeptOversizeBytes = 4096;
 
   // All of these must outlive the door. `out` gets the answers.
   Door(spool::Spool& spool, spool::DeadLetters& dead_letters, DoorSettings settings, std::string& out);

@@ -114,6 +114,11 @@ Result<void> DeadLetters::add(std::string_view lane, const DeadLetter& letter) {
 Result<void> DeadLetters::append(std::string_view lane, const DeadLetter& letter) {
   std::string bytes;
   append_dead_letter(bytes, letter);
+  if (bytes.size() > store_.max_record_bytes()) {
+    bytes.clear();
+    append_dead_letter(bytes, {letter.sequence, letter.time, letter.reason, letter.detail, letter.payload_bytes,
+                               letter.payload.substr(0, kKeptBytes), letter.can_requeue});
+  }
   if (auto appended = store_.append(lane, as_bytes(bytes), letter.time); !appended) return fail(std::move(appended));
   if (letter.sequence != 0) ++taken_;
   return {};

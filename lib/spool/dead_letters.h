@@ -2,6 +2,7 @@
 // Where records go that the far side refuses for good: kept, bounded, and there to be looked at and tried again.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -32,6 +33,9 @@ void append_dead_letter(std::string& out, const DeadLetter& letter);
 // Nothing for bytes that are not one.
 std::optional<DeadLetter> decode_dead_letter(Bytes bytes);
 
+// What is kept of a payload that is too large to be kept.
+inline constexpr std::size_t kKeptBytes = 4096;
+
 // Where dead letters are in the folder of a spool.
 inline constexpr const char* kDeadLettersFolder = "dead";
 
@@ -45,8 +49,9 @@ class DeadLetters {
   // hearing; it is the one to give to all other functions.
   static Result<DeadLetters> open(Spool& spool, std::uint64_t max_bytes = kDefaultMaxBytes);
 
-  // Takes a record over from the spool: keeps `letter`, which has its sequence, and finishes the record. Letters that
-  // make room for it count as dropped. After a failure nothing is kept, and the record stays as it was.
+  // Takes a record over from the spool: keeps `letter`, which has its sequence, and finishes the record. Of a payload
+  // over half of the store the start is kept. Letters that make room for it count as dropped. After a failure nothing
+  // is kept, and the record stays as it was.
   Result<void> take(std::string_view lane, const DeadLetter& letter, Spool& spool);
 
   // The same for a record that was refused at the door, so with the sequence 0. Durable on return.

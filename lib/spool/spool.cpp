@@ -93,7 +93,10 @@ Spool::Spool(Options options, Directory directory, io::Descriptor lock, Index in
       acknowledgements_(index_, options_.acknowledgement_bytes),
       totals_(index_.progress.totals),
       opened_(monotonic_now()),
-      opened_next_(index_.next) {}
+      opened_next_(index_.next) {
+  // A larger one might never find room, and everything behind it would wait for that, or be dropped.
+  options_.max_record_bytes = std::min<std::uint64_t>(options_.max_record_bytes, options_.max_bytes / 2);
+}
 
 Spool::~Spool() {
   if (lock_) seal();

@@ -43,7 +43,7 @@ struct Options {
   std::optional<std::uint64_t> min_free_bytes;         // left to others on the disk; by default 16 MiB, or 5 % if more
   std::uint64_t segment_bytes = std::uint64_t{1} << 20U;
   std::uint64_t acknowledgement_bytes = std::uint64_t{256} << 10U;  // of each of the two files
-  std::size_t max_record_bytes = std::size_t{1} << 20U;
+  std::size_t max_record_bytes = std::size_t{1} << 20U;             // of a payload; never more than half of max_bytes
   std::size_t max_lanes = 4096;
   OnFull on_full = OnFull::kBlock;
   std::optional<std::chrono::nanoseconds> max_age;  // older records are dropped; nothing: none is too old
@@ -168,6 +168,9 @@ class Spool {
 
   [[nodiscard]] Statistics statistics() const;
   [[nodiscard]] const std::string& directory() const { return directory_.path(); }
+
+  // The longest payload that append() takes.
+  [[nodiscard]] std::size_t max_record_bytes() const { return options_.max_record_bytes; }
 
   // When the oldest unfinished record was accepted, as the clock had it then. Nothing where there is none, or where the
   // disk does not read.

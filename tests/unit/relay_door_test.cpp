@@ -75,6 +75,12 @@ Incoming from(std::string_view device, std::string_view chunk, std::string_view 
   return record;
 }
 
+spool::Options limited_to(std::size_t max_record_bytes) {
+  spool::Options options;
+  options.max_record_bytes = max_record_bytes;
+  return options;
+}
+
 TEST_CASE("records are answered in order once they are on the disk") {
   House house;
   for (const char* chunk : {"one", "", "three"}) REQUIRE(house.door->take(from("D", chunk)));
@@ -89,7 +95,7 @@ TEST_CASE("records are answered in order once they are on the disk") {
 }
 
 TEST_CASE("what is refused is kept, with its reason") {
-  House house({.device = {}, .has_key = {}, .max_chunk_bytes = 4});
+  House house({}, limited_to(4));
   CHECK(house.answer(from("../x", "ab")).ends_with("\"bad-device-id\"}\n"));
   CHECK(house.answer(from("", "ab")).ends_with("\"bad-device-id\"}\n"));
   CHECK(house.answer(from(std::string(129, 'x'), "ab")).ends_with("\"bad-device-id\"}\n"));
@@ -112,7 +118,7 @@ TEST_CASE("what is refused is kept, with its reason") {
 }
 
 TEST_CASE("of a record over the limit the start is kept") {
-  House house({.device = {}, .has_key = {}, .max_chunk_bytes = 10'000});
+  House house({}, limited_to(10'000));
   CHECK(house.answer(from("D", std::string(10'001, 'x'))).ends_with("\"oversize\"}\n"));
   CHECK(house.letters() == std::vector<std::string>{"D oversize 10001 " + std::string(20, 'x')});
 }

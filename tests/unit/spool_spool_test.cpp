@@ -214,6 +214,24 @@ TEST_CASE("limits of lanes and records are refused with their values") {
   put(spool, "third", "");
 }
 
+TEST_CASE("a record that the spool is too small for is refused for good, and nothing is dropped for it") {
+  const Folder folder;
+  Options options = small(folder);
+  options.max_record_bytes = std::size_t{1} << 20U;
+  options.on_full = OnFull::kDropOldest;
+  Spool spool = opened(options);
+  CHECK(spool.max_record_bytes() == 32 * 1024);
+  put(spool, "a", "x");
+  commit(spool);
+  const auto over = spool.append("b", as_bytes(std::string(32 * 1024 + 1, 'x')));
+  REQUIRE_FALSE(over);
+  CHECK(over.error().code == ErrorCode::kBadData);
+  CHECK(over.error().what == "record of 32769 bytes, the limit is 32KiB");
+  CHECK(spool.statistics().queued == 1);
+  put(spool, std::string(1024, 'l'), std::string(32 * 1024, 'x'));
+  commit(spool);
+}
+
 TEST_CASE("limits that cannot work are refused") {
   const Folder folder;
   Options options = small(folder);
