@@ -21,7 +21,7 @@ from collections import Counter
 from pathlib import Path
 
 from faults import test_spool
-from faults.test_spool import MEMORY, PROVE, SCRATCH, Wrong
+from faults.test_spool import MEMORY, PROVE, Wrong
 from integration.endpoint import Endpoint
 from tools import BIN, BUILD, TIMEOUT, environment
 
@@ -30,6 +30,7 @@ CHANGES = "pwrite64,write,fdatasync,fsync,fallocate,ftruncate,openat,rename,rena
 RECORDS = 240
 GROUP = 12  # records handed in before their answers are waited for
 STUCK = "stuck"
+SCRATCH = os.environ.get("TMPDIR") if PROVE else MEMORY
 
 
 def record(counter):
@@ -64,6 +65,27 @@ def check(acknowledged, arrived, accepted):
         raise Wrong(f"lost: {lost[:5]} of {len(lost)}")
     if accepted < len(acknowledged):
         raise Wrong(f"{len(acknowledged)} were acknowledged, {accepted} are accounted for")
+
+
+def phases(trace, recovers):
+    """What a run had come to when it was killed, by its trace."""
+    found = {"recovering"} if recovers else set()
+    segments = newest = 0
+    for text in trace.splitlines():
+        if match := re.search(r'pwrite64\(\d+, "\\x66\\x70\\x52\\x01((?:\\x..){20})', text):
+            # A record with a sequence below that of an earlier one is a copy, and what it is copied from goes next.
+            sequence = int.from_bytes(bytes.fromhex(match[1].replace("\\x", ""))[12:], "little")
+            found.discard("recovering")
+            if sequence < newest:
+                found |= {"copied", "copying"}
+            newest = max(newest, sequence)
+        elif re.search(r'unlinkat\(\d+, "segment-\d+", 0\) += 0', text):
+            found.discard("copying")
+        elif re.search(r'openat\(\d+, "segment-\d+", [^)]*O_CREAT|renameat\(\d+, "spare"', text):
+            segments += 1
+            if segments > 1:
+                found.add("rotated")
+    return found
 
 
 class RelayTest(unittest.TestCase):
@@ -145,32 +167,37 @@ class RelayTest(unittest.TestCase):
 class Kill(RelayTest):
     def test_kills(self):
         calls = self.places()
-        folder = self.scratch / "spool"
-        rounds = range(2) if PROVE else range(1)
-        count = recoveries = 0
+        folder, trace = self.scratch / "spool", self.scratch / "trace"
         chance = random.Random(1)
-        for turn in rounds:
-            places = [(call, n) for call, number in sorted(calls.items()) for n in range(1, number + 1)]
-            chosen = places if PROVE else [*self.one_of_each(calls, chance), *chance.sample(places, 13)]
-            for call, n in chosen:
-                if turn and count >= 1100:
-                    break  # every place once, and some twice
-                shutil.rmtree(folder, ignore_errors=True)
-                del self.server.requests[:]
-                acknowledged = []
-                # The second run recovers what the first has left, and is killed as well.
-                for first, (name, when) in ((0, (call, n)), (1000, chance.choice(places) if count % 2 else (call, n))):
-                    status, answered = self.feed(folder, first, (
-                        "strace", "-f", "-o", "/dev/null", "-e", f"trace={name}", "-e", f"inject={name}:signal=KILL:when={when}"))
-                    acknowledged += answered
-                    self.assertIn(status, (-9, 137, 75), self.message)
-                    count += status != 75
-                    recoveries += first > 0
-                with self.subTest(f"{call} {n}, then {name} {when}"):
-                    _, accepted = self.drain(folder)
-                    check(acknowledged, self.arrived(), accepted)
-        print(f"{count} kills of the relay, {recoveries} of them while or after it recovered")
-        self.assertGreaterEqual(count, 1000 if PROVE else 30)
+        places = [(call, n) for call, number in sorted(calls.items()) for n in range(1, number + 1)]
+        if PROVE:  # every place once, and some twice
+            chosen = [*places, *places]
+        else:  # the change of segments and then recovery, the end of a copy, one place of each call, and others
+            chosen = [("ftruncate", 1), ("unlinkat", 1), *self.one_of_each(calls, chance), *chance.sample(places, 11)]
+        kills, at = 0, Counter()
+        for number, (call, n) in enumerate(chosen):
+            if number >= len(places) and kills >= 1100:
+                break
+            shutil.rmtree(folder, ignore_errors=True)
+            del self.server.requests[:]
+            acknowledged = []
+            # The second run recovers what the first has left, and is killed as well.
+            for first, (name, when) in ((0, (call, n)), (1000, chance.choice(places) if number % 2 else (call, n))):
+                status, answered = self.feed(folder, first, (
+                    "strace", "-f", "-o", trace, "-x", "-e", f"trace={CHANGES}", "-e", f"inject={name}:signal=KILL:when={when}"))
+                self.assertIn(status, (-9, 137, 75), self.message)
+                if status != 75:
+                    kills += 1
+                    at.update(phases(trace.read_text(), bool(acknowledged)))
+                acknowledged += answered
+            with self.subTest(f"{call} {n}, then {name} {when}"):
+                _, accepted = self.drain(folder)
+                check(acknowledged, self.arrived(), accepted)
+        print(f"{kills} kills of the relay: {at['recovering']} while it recovered, {at['rotated']} after it changed segments, "
+              f"{at['copied']} after a copy forward, {at['copying']} of them within one")
+        self.assertGreaterEqual(kills, 1000 if PROVE else 30)
+        for phase in ("recovering", "rotated", "copied", "copying"):
+            self.assertGreater(at[phase], 20 if PROVE else 0, phase)
 
     def places(self):
         trace = self.scratch / "trace"
@@ -211,8 +238,7 @@ class Disk(test_spool.Disk):
         if numbers[0] in self.outputs:
             return super().write(strings, ["1"], result)
         if file := self.file(numbers):
-            content = len(file.after_all())
-            file.unsynced.append(("write", content, strings[0][:result]))
+            file.unsynced.append(("write", len(file.content()), strings[0][:result]))
             return True
         return super().write(strings, numbers, result)
 
@@ -244,16 +270,6 @@ class Disk(test_spool.Disk):
         return [first + answer["ack"] - 1 for answer in answers if "sequence" in answer]
 
 
-def after_all(self):
-    content = bytearray(self.durable)
-    for operation in self.unsynced:
-        self.apply(content, operation)
-    return content
-
-
-test_spool.File.after_all = after_all
-
-
 class PowerCut(RelayTest):
     def images(self, total):
         """Yields (how, records acknowledged and delivered before it, folder) for power cuts spread over a run."""
@@ -262,25 +278,8 @@ class PowerCut(RelayTest):
         trace = self.scratch / "trace"
         status, _ = self.feed(folder, 0, ("strace", "-f", "-o", trace, "-xx", "-s", "10000000", "-e", f"trace={CHANGES},close,recvfrom"))
         self.assertEqual(status, 75, self.message)
-        lines = trace.read_text().splitlines()
-        changes = sum(map(Disk(folder).replay, lines))
-        disk = Disk(folder)
-        chance = random.Random(1)
-        done = 0
-        with tempfile.TemporaryDirectory(dir=MEMORY) as images:
-            for number, text in enumerate(lines):
-                if not disk.replay(text):
-                    continue
-                done += total / changes
-                while done >= 1:
-                    done -= 1
-                    image = Path(images) / "spool"
-                    shutil.rmtree(image, ignore_errors=True)
-                    image.mkdir(mode=0o700)
-                    disk.power_cut(image, chance)
-                    for entry in [*image.rglob("*")]:
-                        entry.chmod(0o700 if entry.is_dir() else 0o600)
-                    yield f"line {number + 1}: {text[:60]}", disk.acknowledged(0), list(disk.delivered), image
+        for where, disk, image in test_spool.power_cuts(Disk, folder, trace.read_text().splitlines(), total, 1):
+            yield where, disk.acknowledged(0), list(disk.delivered), image
 
     def try_images(self, total):
         count = repeats = 0

@@ -24,9 +24,8 @@ CHANGES = "pwrite64,write,fdatasync,fsync,fallocate,ftruncate,openat,renameat,un
 SEEDS = range(1, 7) if PROVE else (1, 2)
 STEPS = "150"
 # A kill leaves the kernel's memory as it is, and what an image of a power cut holds was decided before: both need no
-# disk, and most of their time would be spent in waiting for one.
+# disk, and most of their time would be spent in waiting for one. (The relay is killed on a disk, see test_relay.py.)
 MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
-SCRATCH = os.environ.get("TMPDIR") if PROVE else MEMORY
 
 
 class Wrong(AssertionError):
@@ -105,7 +104,7 @@ class SpoolTest(unittest.TestCase):
     broken = None  # what a driver that lies is to break
 
     def setUp(self):
-        self.scratch = Path(self.enterContext(tempfile.TemporaryDirectory(dir=SCRATCH)))
+        self.scratch = Path(self.enterContext(tempfile.TemporaryDirectory(dir=MEMORY)))
         self.environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0"}
         self.driver = str(DRIVER)
         if self.broken:
@@ -286,10 +285,15 @@ class File:
                 del content[size:]
             content.extend(bytes(max(0, size - len(content))))
 
-    def sync(self):
+    def content(self):
+        """As the running system sees it."""
+        content = bytearray(self.durable)
         for operation in self.unsynced:
-            self.apply(self.durable, operation)
-        self.unsynced = []
+            self.apply(content, operation)
+        return content
+
+    def sync(self):
+        self.durable, self.unsynced = self.content(), []
 
     def after_power_cut(self, chance):
         content = bytearray(self.durable)
@@ -416,6 +420,27 @@ class Disk:
                 target = folder / os.path.relpath(path, self.root)
                 target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 target.write_bytes(contents[id(file)])
+                target.chmod(0o600)
+
+
+def power_cuts(disk_type, root, lines, total, seed):
+    """Yields (where, disk, folder) for power cuts spread over the calls of a trace; the folder is what one may leave."""
+    changes = sum(map(disk_type(root).replay, lines))
+    disk = disk_type(root)
+    chance = random.Random(seed)
+    with tempfile.TemporaryDirectory(dir=MEMORY) as images:
+        done = 0
+        for number, line in enumerate(lines):
+            if not disk.replay(line):
+                continue
+            done += total / changes
+            while done >= 1:
+                done -= 1
+                image = Path(images) / "spool"
+                shutil.rmtree(image, ignore_errors=True)
+                image.mkdir(mode=0o700)
+                disk.power_cut(image, chance)
+                yield f"line {number + 1}: {line[:60]}", disk, image
 
 
 class PowerCut(SpoolTest):
@@ -431,23 +456,8 @@ class PowerCut(SpoolTest):
                 "strace", "-f", "-o", trace, "-xx", "-s", "100000", "-e", f"trace={CHANGES},close"))
             self.assertEqual(status, 0, self.message)
             lines += trace.read_text().splitlines()
-        disk = Disk(folder)
-        changes = sum(map(disk.replay, lines))
-        disk = Disk(folder)
-        chance = random.Random(seed)
-        with tempfile.TemporaryDirectory(dir=MEMORY) as images:
-            done = 0
-            for number, line in enumerate(lines):
-                if not disk.replay(line):
-                    continue
-                done += total / changes
-                while done >= 1:
-                    done -= 1
-                    image = Path(images) / "spool"
-                    shutil.rmtree(image, ignore_errors=True)
-                    image.mkdir(mode=0o700)
-                    disk.power_cut(image, chance)
-                    yield f"seed {seed}, line {number + 1}: {line[:60]}", Promises(seed).take(disk.said.decode()), image
+        for where, disk, image in power_cuts(Disk, folder, lines, total, seed):
+            yield f"seed {seed}, {where}", Promises(seed).take(disk.said.decode()), image
 
 
 class Cuts(PowerCut):

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
-#include <cstdlib>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -12,8 +10,6 @@
 
 namespace fieldpipe::spool {
 namespace {
-
-namespace fs = std::filesystem;
 
 DeadLetter letter(std::string payload) {
   return {17, WallTime(std::chrono::seconds(1'700'000'000)), "refused", "HTTP 400", payload.size(), payload};
