@@ -67,14 +67,7 @@ struct Upload {
 // The length of a file in bytes.
 struct Status {
   static constexpr Command kCommand{Group::kFs, 1, Op::kRead};
-  struct Request {
-    std::string name;
-
-    template <typename Self, typename Fields>
-    static void fields(Self& self, Fields& f) {
-      f("name", self.name);
-    }
-  };
+  using Request = ByName;
   struct Response {
     std::uint64_t length = 0;
 

@@ -72,6 +72,16 @@ struct Nothing {
   static void fields(Self&, Fields&) {}
 };
 
+// A request for what has this name.
+struct ByName {
+  std::string name;
+
+  template <typename Self, typename Fields>
+  static void fields(Self& self, Fields& f) {
+    f("name", self.name);
+  }
+};
+
 // The map of a payload. Fails with kBadData where it is not exactly one map, or a key stands twice in any map of it.
 Result<cbor::Value> decode_payload(Bytes payload);
 

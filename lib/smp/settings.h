@@ -55,14 +55,7 @@ struct Write {
 // Removes a setting.
 struct Delete {
   static constexpr Command kCommand{Group::kSettings, 1, Op::kWrite};
-  struct Request {
-    std::string name;
-
-    template <typename Self, typename Fields>
-    static void fields(Self& self, Fields& f) {
-      f("name", self.name);
-    }
-  };
+  using Request = ByName;
   using Response = Nothing;
 };
 

@@ -13,14 +13,7 @@ namespace fieldpipe::smp::stat {
 // The values of a group of statistics by name.
 struct Read {
   static constexpr Command kCommand{Group::kStat, 0, Op::kRead};
-  struct Request {
-    std::string name;
-
-    template <typename Self, typename Fields>
-    static void fields(Self& self, Fields& f) {
-      f("name", self.name);
-    }
-  };
+  using Request = ByName;
   struct Response {
     std::string name;
     Named<std::uint64_t> values;

@@ -25,7 +25,7 @@ class OverBluetooth(unittest.TestCase):
 
     def test_scan(self):
         with Bluetooth("--known", "no") as radio:
-            found = [json.loads(line) for line in self.query(radio, "scan", "--wait", "300ms").stdout.splitlines()]
+            found = [json.loads(line) for line in self.query(radio, "scan", "--wait", "2s").stdout.splitlines()]
             self.assertEqual([line for line in found if line["kind"] == "ble"],
                              [{"kind": "ble", "connect": f"ble:{radio.ADDRESS}", "name": radio.NAME, "rssi": -58, "smp": True,
                                "paired": False}])
@@ -51,7 +51,7 @@ class OverBluetooth(unittest.TestCase):
         with Bluetooth("--udp", self.port, "--busy", "6") as radio:
             self.query(radio, "-c", f"ble:{radio.ADDRESS}", "echo", "x")
         with Bluetooth("--udp", self.port, "--busy", "1000") as radio:
-            done = self.query(radio, "-c", f"ble:{radio.ADDRESS}", "--connect-timeout", "1s", "echo", "x", status=75)
+            done = self.query(radio, "-c", f"ble:{radio.ADDRESS}", "--connect-timeout", "2s", "echo", "x", status=75)
             self.assertIn(b"org.bluez.Error.InProgress", done.stderr)
 
     def test_a_device_that_wants_a_passkey(self):

@@ -163,7 +163,7 @@ class Links(unittest.TestCase):
         text = "x" * 200
         for room, sent, status in ((), (), 0), ((), ("--line-length", 131), 75), (("--line-length", 131), ("--line-length", 131), 0):
             with self.subTest(room=room, sent=sent), Simulator("--listen", "serial", *room) as device:
-                done = run("smp-query", "-c", device.place, "--timeout", "500ms", "--retries", "0", "echo", text, *map(str, sent))
+                done = run("smp-query", "-c", device.place, "--timeout", "2s", "--retries", "0", "echo", text, *map(str, sent))
                 self.assertEqual(done.returncode, status, done.stderr)
 
     def test_a_frame_behind_a_prompt_is_not_seen(self):

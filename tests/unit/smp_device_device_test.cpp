@@ -22,9 +22,7 @@
 namespace fieldpipe::smp_device {
 namespace {
 
-using smp::from_hex;
 using smp::Json;
-using smp::to_hex;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 

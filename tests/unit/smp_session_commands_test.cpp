@@ -21,7 +21,7 @@ std::string packet(const std::vector<std::string>& words, std::uint8_t sequence,
       out,
       {.op = request.command.op, .group = request.command.group, .sequence = sequence, .command = request.command.id},
       as_bytes(request.payload));
-  return smp::to_hex(as_bytes(out));
+  return to_hex(as_bytes(out));
 }
 
 TEST_CASE("requests equal the recorded ones") {

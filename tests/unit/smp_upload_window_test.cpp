@@ -66,6 +66,12 @@ std::size_t run(std::size_t window_parts, std::uint64_t total, std::uint64_t par
   return sent;
 }
 
+// A part of `bytes` goes out, and the device answers that it goes on at `offset`.
+void exchange(UploadWindow& window, std::uint64_t number, std::uint64_t bytes, std::uint64_t offset) {
+  window.sent(number, bytes);
+  REQUIRE(window.answered(number, offset));
+}
+
 TEST_CASE("without losses each part goes once") {
   for (const std::size_t parts : {1U, 2U, 3U, 8U}) {
     CHECK(run(
@@ -127,8 +133,7 @@ TEST_CASE("the first part goes alone, then as many as fit") {
 
 TEST_CASE("a part that is lost: the answers under way first, then from where the device is") {
   UploadWindow window(1000, 3);
-  window.sent(1, 100);
-  REQUIRE(window.answered(1, 100));
+  exchange(window, 1, 100, 100);
   window.sent(2, 100);
   window.sent(3, 100);
   window.sent(4, 100);
@@ -141,40 +146,32 @@ TEST_CASE("a part that is lost: the answers under way first, then from where the
 
 TEST_CASE("a device that has forgotten all gets the first part again, and not for ever") {
   UploadWindow window(1000, 1);
-  window.sent(1, 500);
-  REQUIRE(window.answered(1, 500));
-  window.sent(2, 100);
-  REQUIRE(window.answered(2, 0));
+  exchange(window, 1, 500, 500);
+  exchange(window, 2, 100, 0);
   CHECK(window.next() == 0);
   CHECK(window.acknowledged_bytes() == 0);
   std::uint8_t sequence = 2;
   while (!window.stuck()) {
-    window.sent(++sequence, 500);
-    REQUIRE(window.answered(sequence, 500));
-    window.sent(++sequence, 100);
-    REQUIRE(window.answered(sequence, 0));
+    exchange(window, ++sequence, 500, 500);
+    exchange(window, ++sequence, 100, 0);
     REQUIRE(sequence < 50);
   }
 }
 
 TEST_CASE("a device that goes back and forth is given up") {
   UploadWindow window(1000, 1);
-  window.sent(1, 100);
-  REQUIRE(window.answered(1, 100));
+  exchange(window, 1, 100, 100);
   std::uint8_t sequence = 1;
   while (!window.stuck()) {
-    window.sent(++sequence, 100);
-    REQUIRE(window.answered(sequence, 200));
-    window.sent(++sequence, 100);
-    REQUIRE(window.answered(sequence, 100));
+    exchange(window, ++sequence, 100, 200);
+    exchange(window, ++sequence, 100, 100);
     REQUIRE(sequence < 50);
   }
 }
 
 TEST_CASE("after a time limit one part at a time, until it runs again") {
   UploadWindow window(10000, 4);
-  window.sent(1, 100);
-  REQUIRE(window.answered(1, 100));
+  exchange(window, 1, 100, 100);
   window.sent(2, 100);
   window.lost(2);
   std::uint8_t sequence = 2;
@@ -195,8 +192,7 @@ TEST_CASE("an offset beyond the file, and an empty file") {
   CHECK(window.answered(1, 101).error().what == "the device goes on at byte 101 of 100");
   UploadWindow empty(0, 1);
   REQUIRE(empty.next() == 0);
-  empty.sent(1, 0);
-  REQUIRE(empty.answered(1, 0));
+  exchange(empty, 1, 0, 0);
   CHECK(empty.complete());
 }
 
@@ -224,11 +220,9 @@ TEST_CASE("recorded sessions of parts") {
       // A client at this place of a file goes on where the device says.
       UploadWindow window(132476, 1);
       if (begin > 0) {
-        window.sent(1, begin);
-        REQUIRE(window.answered(1, begin));
+        exchange(window, 1, begin, begin);
       }
-      window.sent(2, bytes);
-      REQUIRE(window.answered(2, expected));
+      exchange(window, 2, bytes, expected);
       CHECK(window.next() == expected);
     }
     CHECK(expected == session["final_off"].get<std::uint64_t>());

@@ -1,43 +1,22 @@
 // SPDX-License-Identifier: MIT
-// What the SMP tests share: their vectors, and bytes as hex.
+// What the SMP tests share: their vectors, and packets as they have them.
 #pragma once
 
-#include <fstream>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
 #include "cbor/value.h"
-#include "core/bytes.h"
 #include "smp/packet.h"
+#include "vectors.h"
 
 namespace fieldpipe::smp {
 
 using Json = nlohmann::ordered_json;
 
 // The lines of tests/vectors/smp/`name`.
-inline std::vector<Json> read_vectors(const std::string& name) {
-  std::ifstream file(FIELDPIPE_VECTORS_DIR "/smp/" + name);
-  std::vector<Json> vectors;
-  for (std::string line; std::getline(file, line);) vectors.push_back(Json::parse(line));
-  REQUIRE_FALSE(vectors.empty());
-  return vectors;
-}
-
-inline std::string to_hex(Bytes bytes) {
-  std::string out;
-  append_hex(out, bytes);
-  return out;
-}
-
-inline std::string from_hex(std::string_view text) {
-  std::string out;
-  REQUIRE(decode_hex(text, out));
-  return out;
-}
+inline std::vector<Json> read_vectors(const std::string& name) { return read_vector_lines<Json>("smp/" + name); }
 
 // A string of a vector, one character a byte.
 inline std::string latin1(const std::string& text) {
