@@ -36,20 +36,6 @@ std::uint64_t count_lines(std::string_view text) {
 // Kept of the text of a record that was refused.
 constexpr std::size_t kKeptBytes = 4096;
 
-// `text` with all that may be a project key masked.
-std::string without_keys(std::string_view text) {
-  const auto alphanumeric = [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-  };
-  std::string masked(text);
-  for (auto at = masked.begin(); at != masked.end();) {
-    const auto begin = std::find_if(at, masked.end(), alphanumeric);
-    at = std::find_if_not(begin, masked.end(), alphanumeric);
-    if (at - begin == static_cast<std::ptrdiff_t>(kProjectKeyBytes)) std::fill(begin, at, '*');
-  }
-  return masked;
-}
-
 bool is_hex(char c) { return kHexValue[static_cast<unsigned char>(c)] != kNotHex; }
 
 // The current member of `reader`, which is base64.
@@ -352,7 +338,7 @@ ChunkReader::Step ChunkReader::give(std::size_t used_bytes, Result<void> read, s
     if (understood) {
       record_.raw = chunk_;
     } else if (form_ == ChunkForm::kNdjson || form_ == ChunkForm::kEvents || form_ == ChunkForm::kEnvelope) {
-      raw_ = without_keys(text.substr(0, kKeptBytes));
+      raw_ = without_project_keys(text.substr(0, kKeptBytes));
       record_.raw = raw_;
     } else {
       record_.raw = text;

@@ -39,4 +39,14 @@ Result<void> check_project_key(std::string_view text) {
   return {};
 }
 
+std::string without_project_keys(std::string_view text) {
+  std::string masked(text);
+  for (auto at = masked.begin(); at != masked.end();) {
+    const auto begin = std::find_if(at, masked.end(), is_alphanumeric);
+    at = std::find_if_not(begin, masked.end(), is_alphanumeric);
+    if (at - begin == static_cast<std::ptrdiff_t>(kProjectKeyBytes)) std::fill(begin, at, '*');
+  }
+  return masked;
+}
+
 }  // namespace fieldpipe::memfault

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 #include <string_view>
 
 #include "core/result.h"
@@ -22,5 +23,8 @@ Result<void> check_device(std::string_view text);
 
 // Whether `text` is a project key: 32 of A-Z a-z 0-9. Fails with kBadData; the message does not show the key.
 Result<void> check_project_key(std::string_view text);
+
+// `text` with asterisks for all that may be a project key, to be kept or shown.
+std::string without_project_keys(std::string_view text);
 
 }  // namespace fieldpipe::memfault

@@ -9,6 +9,7 @@
 
 #include "core/backoff.h"
 #include "core/text.h"
+#include "memfault/identity.h"
 #include "mqtt/reason.h"
 
 namespace fieldpipe::relay {
@@ -167,7 +168,8 @@ void Subscription::add_metrics(Metrics& metrics) const {
 }
 
 void Subscription::tell_notices() {
-  for (const std::string& notice : client_->notices()) report_.warn(notice);
+  // A trace shows topics, and these hold keys.
+  for (const std::string& notice : client_->notices()) report_.warn(memfault::without_project_keys(notice));
   client_->notices().clear();
 }
 

@@ -175,6 +175,15 @@ class Subscription(Relay):
             for number, pause in enumerate(pauses):  # of a base of a thousandth
                 self.assertTrue(10 <= pause <= 30 * 2**number + 1, pauses)
 
+    def test_a_trace_shows_no_key(self):
+        with Broker(*DURABLE) as broker, endpoint.Endpoint() as server:
+            relay = self.start(broker, server, "--debug")
+            self.publish(broker, [("D", "one")])
+            server.wait(lambda: server.chunks("D"), "the chunk")
+            self.stop(relay)
+            self.assertIn("memfault/" + "*" * 32 + "/chunk", relay.stderr)
+            self.assertNotIn(KEY, relay.stderr)
+
     def test_the_first_connection_comes_after_a_time_of_chance(self):
         connected = []
 
