@@ -343,7 +343,7 @@ Action Schedule::refuse_chunk(Lane& lane, MonotonicTime now) {
   }
   lane.failed.reset();  // whatever other lanes had before: now this concerns all
   const Action action = fail(lane, {.verdict = Verdict::kEndpoint}, now);
-  event_.what = Event::What::kBreaker;
+  if (event_.what != Event::What::kNone) event_.what = Event::What::kBreaker;
   return action;
 }
 

@@ -95,7 +95,7 @@ struct Uploader::State {
   void tell(const http::Answer& answer, const Outcome& outcome, const Schedule::Lane& lane, MonotonicTime now);
   [[nodiscard]] std::uint64_t dead_count() const;
   void keep(MonotonicTime now, bool at_once);
-  std::string random_hex();
+  std::array<std::byte, 16> random_bytes();
   [[nodiscard]] std::size_t spare(MonotonicTime now) const;
   [[nodiscard]] MonotonicTime next_slow(MonotonicTime now) const;
 
@@ -159,13 +159,11 @@ std::string describe(const http::Answer& answer) {
 
 }  // namespace
 
-std::string Uploader::State::random_hex() {
+std::array<std::byte, 16> Uploader::State::random_bytes() {
   std::array<std::byte, 16> bytes{};
   store_le(random(), bytes.data());
   store_le(random(), bytes.data() + 8);
-  std::string text;
-  append_hex(text, bytes);
-  return text;
+  return bytes;
 }
 
 // How many requests more than the limit there may be: one for each that is slow, as far as the client has connections
@@ -275,8 +273,10 @@ void Uploader::State::start(Schedule::Lane& lane, MonotonicTime now) {
     std::vector<Bytes> chunks;
     chunks.reserve(messages.size());
     for (const spool::Message& message : messages) chunks.push_back(as_bytes(message.payload));
-    std::string boundary = random_hex();
-    while (!memfault::append_multipart(flight->body, boundary, chunks)) boundary = random_hex();
+    std::string boundary;
+    do {
+      boundary = memfault::multipart_boundary(random_bytes());
+    } while (!memfault::append_multipart(flight->body, boundary, chunks));
     content_type = memfault::multipart_content_type(boundary);
   }
   const std::string url = memfault::chunk_url(Schedule::endpoint_of(lane), parse_lane(lane.name)->device);
@@ -286,7 +286,8 @@ void Uploader::State::start(Schedule::Lane& lane, MonotonicTime now) {
     schedule.again(lane);
     return;
   }
-  const std::string request_id = random_hex();
+  std::string request_id;
+  append_hex(request_id, random_bytes());
   const std::array headers{http::Header{memfault::kProjectKeyHeader, Schedule::key_of(lane)},
                            http::Header{"Content-Type", content_type}, http::Header{"X-Request-ID", request_id}};
   http::Request request;

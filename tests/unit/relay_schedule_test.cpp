@@ -369,6 +369,17 @@ TEST_CASE("refusals of every device with nothing accepted between them are the e
   CHECK(relay.begin().empty());
 }
 
+TEST_CASE("no new wait is told of where the endpoint waits already when refusals become its fault") {
+  Simulation relay({.requests = 21, .batch_chunks = 1});
+  const auto name = [](int number) { return "lane" + std::to_string(number); };
+  for (int i = 0; i < 21; ++i) relay.put(name(i), 2);
+  CHECK(relay.count_begun() == 21);
+  CHECK(relay.end(name(0), failed(Verdict::kNetwork)) == Action::kKeep);
+  for (int i = 1; i < 20; ++i) CHECK(relay.end(name(i), kRefused) == Action::kDeadLetter);
+  CHECK(relay.end(name(20), kRefused) == Action::kKeep);
+  CHECK(relay.schedule.last_event().what == Schedule::Event::What::kNone);
+}
+
 TEST_CASE("one device may have one bad chunk") {
   Simulation relay({.batch_chunks = 1});
   relay.put("a", 2);
