@@ -77,7 +77,7 @@ class KilledOverOutages(unittest.TestCase):
     def test_every_accepted_record_arrives_in_order(self):
         chance = random.Random(4)
         promised, outages = set(), 0
-        with tempfile.TemporaryDirectory(prefix="fieldpipe-spool-") as folder, Broker("persistence true", "max_queued_messages 0") as broker:
+        with tempfile.TemporaryDirectory(prefix="fieldpipe-spool-") as folder, Broker("persistence true") as broker:
             peers.keep_session(broker, "keeper", "t")
             command = ["mqtt-pub", "--broker", broker.url, "-t", "t", "-l", "--spool", f"{folder}/spool", "--drain-timeout", "2m"]
             trace = Path(folder, "trace")

@@ -177,6 +177,7 @@ class Broker:
                 self.port = free_port()
             listener = f"listener 0 {self.path}" if self.path else f"listener {self.port} 127.0.0.1"
             configuration = [listener, f"allow_anonymous {str(self.anonymous).lower()}", f"persistence_location {self.folder}/",
+                             "max_queued_messages 0",  # a subscriber of these tests may be slow
                              *self.lines]
             if os.getuid() == 0:
                 configuration.append("user root")

@@ -16,8 +16,6 @@ import tools
 from integration import peers
 from integration.peers import Broker, FakeBroker, Running, Subscriber
 
-OPEN = ("max_queued_messages 0",)
-
 
 def frame(payload):
     return b"\0fp1" + struct.pack("!I", len(payload)) + payload
@@ -32,7 +30,7 @@ class WithBroker(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.broker = cls.enterClassContext(Broker(*OPEN))
+        cls.broker = cls.enterClassContext(Broker())
 
     def published(self, *arguments, count, stdin=b"", broker=None, env=None):
         """What a subscriber sees of a run that must succeed."""
@@ -257,7 +255,7 @@ class Access(unittest.TestCase):
 
     def test_ten_refusals_are_told_and_the_others_counted(self):
         (self.folder / "acl").write_text("topic write allowed/#\n")
-        lines = b"".join(b'{"topic":"other/%d","payload":""}\n' % n for n in range(12))
+        lines = b"".join(b'{"topic":"other/%d","payload":"x"}\n' % n for n in range(12))
         with Broker(f"acl_file {self.folder}/acl") as broker:
             result = pub("--broker", broker.url, "--from", "envelope", stdin=lines)
         self.assertEqual(result.returncode, 69)
@@ -484,7 +482,7 @@ class Scripted(unittest.TestCase):
 class Outages(unittest.TestCase):
     def stalled_peak(self, line):
         """Peak memory in KiB of a run whose broker stops reading, with an input that does not end."""
-        with Broker(*OPEN) as broker, Subscriber(broker, "#") as subscriber:
+        with Broker() as broker, Subscriber(broker, "#") as subscriber:
             with Running("mqtt-pub", "--broker", broker.url, "-t", "a", "--max-record", "2MiB") as run:
                 run.stdin.write(b"first\n")
                 run.stdin.flush()
@@ -513,7 +511,7 @@ class Outages(unittest.TestCase):
 
     def test_broker_restarts(self):
         records = [b"%06d" % i for i in range(3000)]
-        with Broker("persistence true", *OPEN) as broker:
+        with Broker("persistence true") as broker:
             peers.keep_session(broker, "keeper", "#")
             with Running("mqtt-pub", "--broker", broker.url, "-t", "a", "-M", "50", "--verbose") as run:
                 peers.wait_for(lambda: "connected" in run.stderr, "connection")

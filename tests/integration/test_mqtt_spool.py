@@ -78,7 +78,7 @@ class Outages(SpoolTest):
         self.assertEqual(second["properties"], {"content_type": "x", "user_properties": [{"k": "v"}]})
 
     def test_an_outage_does_not_stop_the_input(self):
-        with Broker("persistence true", "max_queued_messages 0") as broker:
+        with Broker("persistence true") as broker:
             peers.keep_session(broker, "keeper", "t")
             with self.running(broker.url, "-l") as publisher:
                 publisher.stdin.write(b"".join(b"%d\n" % n for n in range(1000)))
@@ -132,7 +132,8 @@ class Full(SpoolTest):
     LINES = b"".join(b"%0500d\n" % n for n in range(2000))
 
     def test_the_input_waits(self):
-        with Broker() as broker:
+        with Broker("persistence true") as broker:
+            peers.keep_session(broker, "sub", "t")
             broker.stop()
             with self.running(broker.url, "-l", *self.LIMIT) as publisher:
                 os.set_blocking(publisher.stdin.fileno(), False)
@@ -143,7 +144,7 @@ class Full(SpoolTest):
                 self.assertLess(sent, len(self.LINES))
                 broker.start()
                 os.set_blocking(publisher.stdin.fileno(), True)
-                with Subscriber(broker, "t") as subscriber:
+                with Subscriber(broker, "t", client_id="sub", clean=False) as subscriber:
                     status, _ = publisher.finish(self.LINES[sent:])
                     self.assertEqual(status, 0, publisher.stderr)
                     self.assertEqual([int(p) for p in dict.fromkeys(subscriber.payloads(2000))], list(range(2000)))

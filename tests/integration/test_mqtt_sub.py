@@ -16,8 +16,6 @@ import tools
 from integration import peers
 from integration.peers import Broker, FakeBroker, Running
 
-OPEN = ("max_queued_messages 0",)
-
 
 def sub(*arguments, **options):
     return tools.run("mqtt-sub", *arguments, **options)
@@ -37,7 +35,7 @@ class Session(unittest.TestCase):
     """What is taken from a session that the broker keeps."""
 
     def setUp(self):
-        self.broker = self.enterContext(Broker(*OPEN))
+        self.broker = self.enterContext(Broker())
         self.arguments = ("--broker", self.broker.url, "-t", "#", "-i", "me", "-c")
         self.assertEqual(sub(*self.arguments, "-E").returncode, 0)
 
@@ -120,7 +118,7 @@ class Session(unittest.TestCase):
 class Output(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.broker = cls.enterClassContext(Broker(*OPEN))
+        cls.broker = cls.enterClassContext(Broker())
 
     def printed(self, *arguments, send, status=0):
         """Output of a run that subscribes to t/# and gets what send() publishes."""
@@ -195,7 +193,7 @@ class Output(unittest.TestCase):
 
 class Retained(unittest.TestCase):
     def setUp(self):
-        self.broker = self.enterContext(Broker(*OPEN))
+        self.broker = self.enterContext(Broker())
         pub(self.broker, "-t", "kept", "-m", "old", "-r", "-q", "1")
 
     def test_retained_messages_can_be_left_out(self):
@@ -220,7 +218,7 @@ class Retained(unittest.TestCase):
 class Ends(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.broker = cls.enterClassContext(Broker(*OPEN))
+        cls.broker = cls.enterClassContext(Broker())
 
     def test_time_limits(self):
         for arguments in (("-W", "0.2"), ("--deadline", "200ms"), ("--idle-timeout", "200ms")):
@@ -262,7 +260,7 @@ class Ends(unittest.TestCase):
             self.assertIn(message, result.stderr.decode())
 
     def test_broker_restarts(self):
-        with Broker(*OPEN) as broker, Running("mqtt-sub", "--broker", broker.url, "-t", "a", "-C", "2", "--verbose") as run:
+        with Broker() as broker, Running("mqtt-sub", "--broker", broker.url, "-t", "a", "-C", "2", "--verbose") as run:
             peers.wait_for(lambda: run.stderr.count("subscribed") == 1, "subscription")
             pub(broker, "-t", "a", "-m", "1")
             self.assertEqual(os.read(run.stdout.fileno(), 10), b"1\n")

@@ -96,8 +96,7 @@ class Pipeline(Folder):
         certificate, key = authority.server
         own_certificate, own_key = authority.client
         tls = ("--cafile", authority.ca, "--cert", own_certificate, "--key", own_key)
-        with Broker(f"cafile {authority.ca}", f"certfile {certificate}", f"keyfile {key}", "require_certificate true",
-                    "max_queued_messages 0") as broker:
+        with Broker(f"cafile {authority.ca}", f"certfile {certificate}", f"keyfile {key}", "require_certificate true") as broker:
             broker.url = f"mqtts://localhost:{broker.port}"
             subscriber = self.subscribe(broker, *tls)
             encoder, publisher = self.publish(broker, log, *tls)
@@ -119,7 +118,7 @@ class Pipeline(Folder):
         restarts = 5 if PROVE else 2
         log = self.folder / "log"
         counter_log(log, FRAMES)
-        with Broker("persistence true", "max_queued_messages 0") as broker:
+        with Broker("persistence true") as broker:
             subscriber = self.subscribe(broker)
             encoder, publisher = self.publish(broker, None, encode=("--max-frames", "10", "--compress", "none"))
             text = log.read_bytes()
@@ -168,7 +167,7 @@ class Pipeline(Folder):
         count = 50_000 if PROVE else 5_000  # below the 65,535 packet ids, which here number the messages
         log = self.folder / "log"
         counter_log(log, count)
-        with Broker("max_queued_messages 0") as broker:
+        with Broker() as broker:
             encoder, publisher = self.publish(broker, log, "--debug", encode=("--max-frames", "1", "--compress", "none"))
             told = []
             for line in publisher.stderr:
@@ -206,7 +205,7 @@ class Kills(Folder):
         counter_log(log, count)
         encode = ("--max-frames", "20", "--compress", "none")
         rng = random.Random(1)
-        with Broker("max_queued_messages 0") as broker, Subscriber(broker, "fc") as subscriber:
+        with Broker() as broker, Subscriber(broker, "fc") as subscriber:
             for _ in range(KILLS):
                 before = len(subscriber.messages)
                 encoder, publisher = self.publish(broker, log, encode=encode)
