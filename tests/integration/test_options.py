@@ -227,6 +227,14 @@ class Spool(Folder):
             self.relay(server.url, "--max-age", "1h", stdin=b"")
             self.assertEqual(len(server.chunks("D")), 3)
 
+    def test_dead_letters_say_why(self):
+        with Endpoint([{"path": "*/chunks/D", "status": 413, "times": 1}, {"path": "*/chunks/D", "status": 400, "times": 1}]) as server:
+            result = self.relay(server.url, "--batch-chunks", "1", stdin=b"aa\nbb\ncc\n", status=1)
+            self.assertEqual(server.chunks("D"), [b"\xcc"])
+            self.assertIn(b"2 chunks were refused by the server and set aside", result.stderr)
+        letters = run("fieldpipe-spool", "list", "--dead", self.spool).stdout.splitlines()
+        self.assertEqual([(letter["reason"], letter["length"]) for letter in map(json.loads, letters)], [("too-large", 1), ("refused", 1)])
+
     def test_how_often_the_disk_is_asked_to_sync(self):
         for tool in ("mqtt-pub", "mflt-relay"):
             counts = {}
