@@ -43,7 +43,8 @@ class Pipeline(unittest.TestCase):
         done = subprocess.run(["strace", "-f", "-qq", "-s", "1000", "-e", "trace=execve", "-o", trace,
                                "bash", "-x", "-e", "-o", "pipefail", "-c", script],
                               cwd=self.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=TIMEOUT,
-                              env={**device.environment, "DEVICE": device.place, "MFLT_OTA_API": endpoint.url})
+                              env={**device.environment, "ASAN_OPTIONS": "detect_leaks=0", "DEVICE": device.place,
+                                   "MFLT_OTA_API": endpoint.url})
         self.assertEqual(done.returncode, status, done.stderr.decode())
         for text in (done.stdout.decode(), done.stderr.decode(), trace.read_text()):
             self.assertNotIn(KEY, text)
