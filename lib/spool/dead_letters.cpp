@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "core/text.h"
+#include "spool/inspection.h"
 
 namespace fieldpipe::spool {
 namespace {

@@ -13,7 +13,7 @@
 #include "digest/digest.h"
 #include "json/writer.h"
 #include "spool/dead_letters.h"
-#include "spool/spool.h"
+#include "spool/inspection.h"
 
 namespace fieldpipe::spool {
 namespace {

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -270,22 +269,5 @@ class Spool {
   bool full_ = false;
   bool failed_ = false;  // nothing more is accepted
 };
-
-// A record as inspect() shows it.
-struct Inspected {
-  Record record;
-  std::uint32_t segment = 0;
-  std::uint64_t offset = 0;
-  bool finished = false;
-};
-
-struct Inspection {
-  Statistics statistics;
-  std::vector<Index::Damage> damage;
-};
-
-// Shows each record that is in the files of a spool once, without changing or locking anything, also while an owner
-// works on it: what that finishes meanwhile may be shown or not. Fails as Directory::open does.
-Result<Inspection> inspect(const std::string& directory, const std::function<void(const Inspected&)>& visit);
 
 }  // namespace fieldpipe::spool

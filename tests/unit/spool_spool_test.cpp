@@ -17,6 +17,7 @@
 #include <doctest/doctest.h>
 
 #include "scratch.h"
+#include "spool/inspection.h"
 #include "spool/spool.h"
 
 namespace fieldpipe::spool {
