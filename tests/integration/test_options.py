@@ -84,6 +84,18 @@ class Connect(Folder):
         body, _ = self.connects("mflt-relay", "--keepalive", "77", "--project-key-file", self.key())
         self.assertEqual(body[8:10], (77).to_bytes(2, "big"))
 
+    def test_the_relay_subscribes_at_qos_1(self):
+        seen = []
+
+        def script(wire, _):
+            wire.accept()
+            seen.append(wire.expect(peers.SUBSCRIBE))
+
+        with FakeBroker(script) as broker, Running(*self.bridge(broker, "--project-key-file", self.key())) as relay:
+            wait_for(lambda: seen, "SUBSCRIBE")
+            relay.process.kill()
+        self.assertEqual(seen[0][-1] & 3, 1)
+
     def key(self):
         (self.folder / "key").write_text(KEY + "\n")
         return self.folder / "key"
