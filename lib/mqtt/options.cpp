@@ -197,7 +197,8 @@ void declare(cli::OptionTable& table, ConnectionOptions& options, Letters letter
   table.text("tls-alpn", "PROTOCOL", options.tls.alpn, "application protocol to ask for, as x-amzn-mqtt-ca");
   if (!all) return;
   table.choice("tls-version", "VERSION", options.tls.version,
-               {{"tlsv1.2", std::string("tlsv1.2")}, {"tlsv1.3", std::string("tlsv1.3")}}, "oldest version of TLS to speak");
+               {{"tlsv1.2", std::string("tlsv1.2")}, {"tlsv1.3", std::string("tlsv1.3")}},
+               "oldest version of TLS to speak");
   table.flag("tls-use-os-certs", options.system_authorities, "use TLS and trust the system's authorities");
   table.flag("insecure", options.tls.insecure, "do not check that the broker's certificate is for this host");
 }

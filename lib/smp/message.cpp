@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "smp/message.h"
 
-
 namespace fieldpipe::smp {
 namespace {
 

@@ -19,8 +19,8 @@ struct Listing {
 
 // Each record that is in the files: `{"sequence":1,"lane":"l","time":1700000000.5,"length":3,"sha256":"...",
 // "state":"queued","segment":1}`; with payloads only those that are unfinished. Of a lane only what stands before the
-// first NUL is shown: behind it an owner may keep what is nobody else's business. Fails as inspect() does, and so do the
-// others.
+// first NUL is shown: behind it an owner may keep what is nobody else's business. Fails as inspect() does, and so do
+// the others.
 Result<void> list_records(const std::string& directory, const Listing& listing);
 
 // Each dead letter: `{"number":1,"sequence":7,"lane":"l","time":1700000000.5,"reason":"refused","detail":"",
