@@ -62,7 +62,7 @@ void declare(cli::OptionTable& table, Options& options) {
   table.flag("show-token", options.decoder.messages.show_token, "put the token of each message into NDJSON lines");
   io::declare(table, options.output);
   io::declare(table, options.stop);
-  table.operands("FILE", options.files, "files of messages or CAN logs, - for stdin");
+  table.operands("FILE", options.files, "files of messages or CAN logs, - for stdin").completes(cli::Completes::kFiles);
 }
 
 // One input from its start to its end, or to a signal.

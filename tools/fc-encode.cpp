@@ -54,7 +54,7 @@ void declare(cli::OptionTable& table, Options& options) {
   table.section("Output");
   io::declare(table, options.output);
   io::declare(table, options.stop);
-  table.operands("FILE", options.files, "CAN logs or points, - for stdin");
+  table.operands("FILE", options.files, "CAN logs or points, - for stdin").completes(cli::Completes::kFiles);
 }
 
 // One input from its start to its end, or to a signal.
@@ -112,7 +112,7 @@ void run(const Options& options, cli::Report& report) {
   if (!databases) return report.fail(databases.error());
   auto sampler = can::open_sampler(options.selection, *databases);
   if (!sampler) return report.fail(sampler.error());
-  auto token = cli::read_secret({"token-file", options.messages.token_file, "FC_TOKEN", "fc-encode.token"});
+  auto token = cli::read_secret({"--token-file", options.messages.token_file, "FC_TOKEN", "fc-encode.token"});
   if (!token) return report.fail(token.error());
   if (!*token) report.warn("no token: messages will have an empty one; --token-file or FC_TOKEN gives one");
   settings.defaults.token = token->value_or("");

@@ -45,8 +45,11 @@ void declare(cli::OptionTable& table, Options& options) {
   table.flag("all", options.all, "requeue or drop every dead letter");
   io::declare(table, options.output);
   io::declare(table, options.stop);
-  table.operands("COMMAND DIR [NUMBER]", options.operands,
-                 "what to do, the folder of the spool, and dead letters by their numbers");
+  table
+      .operands("COMMAND DIR [NUMBER]", options.operands,
+                "what to do, the folder of the spool, and dead letters by their numbers")
+      .completes(cli::Completes::kDirectories)
+      .suggests({"list", "check", "export", "requeue", "drop"});
 }
 
 // Requeues or drops the letters with these numbers, or all.
@@ -136,6 +139,11 @@ Result<void> execute(const Options& options, io::Loop& loop, cli::Report& report
   }
   if (!handles && options.operands.size() > 2) {
     return fail(ErrorCode::kUsage, fmt::format("{}: unexpected operand", printable(options.operands[2])));
+  }
+  if (options.all && !handles)
+    return fail(ErrorCode::kUsage, fmt::format("{}: --all is for requeue and drop", command));
+  if (options.dead && command != "list" && command != "export") {
+    return fail(ErrorCode::kUsage, fmt::format("{}: --dead is for list and export", command));
   }
   // A folder that is not there is not made.
   if (auto there = spool::Directory::open(directory, false); !there) return fail(std::move(there));

@@ -55,7 +55,7 @@ void declare(cli::OptionTable& table, Options& options) {
       .completes(cli::Completes::kDirectories);
   io::declare(table, options.output);
   io::declare(table, options.stop);
-  table.operands("FILE", options.files, "files with chunks, - for stdin");
+  table.operands("FILE", options.files, "files with chunks, - for stdin").completes(cli::Completes::kFiles);
 }
 
 void tell(memfault::Decoder& decoder, const std::string& input, cli::Report& report) {

@@ -1,4 +1,5 @@
 # fish completion for fieldpipe-spool(1)
+complete -c fieldpipe-spool -a 'list check export requeue drop'
 complete -c fieldpipe-spool -l dead -d 'list or export the dead letters, not the records'
 complete -c fieldpipe-spool -l all -d 'requeue or drop every dead letter'
 complete -c fieldpipe-spool -s o -l output -r -F -d 'write to this file, which appears when it is complete'

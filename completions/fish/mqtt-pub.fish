@@ -28,7 +28,7 @@ complete -c mqtt-pub -l stop-timeout -x -d 'time limit for finishing after INT, 
 complete -c mqtt-pub -s h -l host -x -d 'name or address of the broker'
 complete -c mqtt-pub -s p -l port -x -d 'port of the broker; 8883 switches TLS on'
 complete -c mqtt-pub -l unix -r -F -d 'unix socket of the broker'
-complete -c mqtt-pub -s L -l url -x -d 'broker and topic: mqtt://[user@]host[:port]/topic or mqtts://...'
+complete -c mqtt-pub -s L -l url -x -d 'broker and topic: mqtt://[user@]host[:port]/topic, or with mqtts'
 complete -c mqtt-pub -l broker -x -d 'the broker: mqtt://[user@]host[:port], mqtts://... or unix:PATH'
 complete -c mqtt-pub -s i -l id -x -d 'client id'
 complete -c mqtt-pub -s u -l username -x -d 'user name'

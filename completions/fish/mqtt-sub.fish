@@ -20,7 +20,7 @@ complete -c mqtt-sub -l stop-timeout -x -d 'time limit for finishing after INT, 
 complete -c mqtt-sub -s h -l host -x -d 'name or address of the broker'
 complete -c mqtt-sub -s p -l port -x -d 'port of the broker; 8883 switches TLS on'
 complete -c mqtt-sub -l unix -r -F -d 'unix socket of the broker'
-complete -c mqtt-sub -s L -l url -x -d 'broker and topic: mqtt://[user@]host[:port]/topic or mqtts://...'
+complete -c mqtt-sub -s L -l url -x -d 'broker and topic: mqtt://[user@]host[:port]/topic, or with mqtts'
 complete -c mqtt-sub -l broker -x -d 'the broker: mqtt://[user@]host[:port], mqtts://... or unix:PATH'
 complete -c mqtt-sub -s i -l id -x -d 'client id'
 complete -c mqtt-sub -s u -l username -x -d 'user name'

@@ -1,6 +1,6 @@
 # fish completion for smp-sim(1)
 complete -c smp-sim -f
-complete -c smp-sim -l listen -x -d 'udp[:HOST:PORT], tcp[:HOST:PORT], serial[:PATH] or raw[:PATH]'
+complete -c smp-sim -l listen -x -d 'place to be at: udp[:HOST:PORT], tcp[:HOST:PORT], serial[:PATH] or raw[:PATH]'
 complete -c smp-sim -l trace -d 'print each packet as a JSON line, behind the first line'
 complete -c smp-sim -l stop-timeout -x -d 'time limit for finishing after INT, TERM or HUP'
 complete -c smp-sim -l device -x -d 'the serial of the device'

@@ -1,4 +1,5 @@
 # fish completion for uplink-send(1)
+complete -c uplink-send -f
 complete -c uplink-send -l stream -x -d 'stream of lines that name none'
 complete -c uplink-send -l field -x -d 'column of a plain number'
 complete -c uplink-send -l from -x -a 'auto json pairs csv numbers' -d 'what the lines of stdin are'

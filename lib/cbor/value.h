@@ -58,9 +58,7 @@ class Value {
 
   // What the value is, or nothing (null) when it is of another type. Integers are given in either type they fit into.
   [[nodiscard]] bool is_null() const { return std::holds_alternative<std::monostate>(data_); }
-  [[nodiscard]] bool is_undefined() const { return std::holds_alternative<Undefined>(data_); }
   [[nodiscard]] std::optional<bool> boolean() const { return copy_of<bool>(); }
-  [[nodiscard]] std::optional<double> floating() const { return copy_of<double>(); }
   [[nodiscard]] std::optional<std::uint64_t> unsigned_integer() const { return copy_of<std::uint64_t>(); }
   [[nodiscard]] std::optional<std::int64_t> signed_integer() const {
     const auto number = copy_of<std::uint64_t>();

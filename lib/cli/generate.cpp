@@ -69,7 +69,7 @@ class Generator {
     for (const Option& option : table.options()) {
       if (option.hidden_) continue;
       if (option.is_operand()) {
-        operand_ = &option;
+        if (option.completes_ != Completes::kNothing || !option.suggested_.empty()) operand_ = &option;
         continue;
       }
       if (std::find(sections.begin(), sections.end(), option.section_) == sections.end())
@@ -163,7 +163,10 @@ class Generator {
     for (const Option* option : options_) names += (names.empty() ? "--" : " --") + option->name_;
     out += fmt::format("    mapfile -t COMPREPLY < <(compgen -W {} -- \"$current\")\n", shell_quoted(names));
     if (operand_ != nullptr) {
-      out += "  else\n    compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$current\")\n";
+      const std::string words =
+          operand_->suggested_.empty() ? "" : fmt::format("compgen -W {} -- \"$current\"; ", suggested(*operand_));
+      out += fmt::format("  else\n    compopt -o filenames; mapfile -t COMPREPLY < <({}{})\n", words,
+                         bash_files(*operand_));
     }
     return out + fmt::format("  fi\n}}\ncomplete -F {} {}\n", function, tool_.name);
   }
@@ -191,13 +194,22 @@ class Generator {
       out += fmt::format(" \\\n  {}", shell_quoted(fmt::format("{}--{}{}[{}]{}", star, option->name_,
                                                                option->is_flag() ? "" : "=", help, action)));
     }
-    if (operand_ != nullptr) out += fmt::format(" \\\n  '*:{}:_files'", operand_->value_name_);
+    if (operand_ != nullptr) {
+      const std::string files = operand_->completes_ == Completes::kDirectories ? "_files -/" : "_files";
+      out += operand_->suggested_.empty()
+                 ? fmt::format(" \\\n  '*:{}:{}'", operand_->value_name_, files)
+                 : fmt::format(" \\\n  '*:{}: _alternative \"words:word:({})\" \"files:file:{}\"'",
+                               operand_->value_name_, fmt::join(operand_->suggested_, " "), files);
+    }
     return out + "\n";
   }
 
   [[nodiscard]] std::string fish() const {
     std::string out = fmt::format("# fish completion for {}(1)\n", tool_.name);
     if (operand_ == nullptr) out += fmt::format("complete -c {} -f\n", tool_.name);
+    if (operand_ != nullptr && !operand_->suggested_.empty()) {
+      out += fmt::format("complete -c {} -a {}\n", tool_.name, suggested(*operand_));
+    }
     for (const Option* option : options_) {
       out += fmt::format("complete -c {}", tool_.name);
       if (option->letter_ != 0) out += fmt::format(" -s {}", option->letter_);
@@ -248,6 +260,10 @@ class Generator {
     return fmt::format("compgen -f -X '!*{}' -- \"$current\"; compgen -d -- \"$current\"", option.suffix_);
   }
 
+  static std::string suggested(const Option& option) {
+    return shell_quoted(fmt::format("{}", fmt::join(option.suggested_, " ")));
+  }
+
   static std::string bracket_safe(std::string_view text) {
     std::string out;
     for (const char c : text) {
@@ -265,7 +281,7 @@ class Generator {
 
   const Tool& tool_;
   std::vector<const Option*> options_;
-  const Option* operand_ = nullptr;
+  const Option* operand_ = nullptr;  // if there is something to offer for it
 };
 
 std::string help_text(const Tool& tool, const OptionTable& table) { return Generator(tool, table).help(); }

@@ -24,6 +24,7 @@
 
 namespace fieldpipe::cli {
 
+// What a value is the path of.
 enum class Completes : std::uint8_t { kNothing, kFiles, kDirectories };
 
 // One option, or the operands. Made by OptionTable; the methods refine it and return it again.
@@ -35,10 +36,13 @@ class Option {
   // An environment variable besides <TOOL>_<LONG_OPTION>, one that users of a peer know.
   Option& environment(std::string name) { return environment_ = std::move(name), *this; }
 
-  // What a shell offers for the value.
+  // The value is a path, which is not empty, and which a shell offers.
   Option& completes(Completes what) { return completes_ = what, *this; }
 
-  // The same: files whose names end like this, as ".dbc".
+  // Words that a shell offers besides paths.
+  Option& suggests(std::vector<std::string> words) { return suggested_ = std::move(words), *this; }
+
+  // A path of files whose names end like this, as ".dbc".
   Option& completes_files(std::string suffix) { return suffix_ = std::move(suffix), completes(Completes::kFiles); }
 
   // What --help and the page say is used without the option, where the target's value cannot tell.
@@ -81,6 +85,7 @@ class Option {
   std::vector<std::string> choices_;
   Completes completes_ = Completes::kNothing;
   std::string suffix_;  // of the files it completes; empty: any
+  std::vector<std::string> suggested_;
   std::string default_text_;
   std::string environment_;
   std::string setting_;

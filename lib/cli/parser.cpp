@@ -269,6 +269,10 @@ class Parser {
           return fieldpipe::fail(
               level.blame, fmt::format("{}: {} values, must be {}", given.origin, values.size(), option.value_name_));
         }
+        // What a script makes of a variable that it has not set: no file has this name, and none is not what was meant.
+        if (option.completes_ != Completes::kNothing && std::find(values.begin(), values.end(), "") != values.end()) {
+          return fieldpipe::fail(level.blame, fmt::format("{}: is empty", given.origin));
+        }
         if (auto stored = option.store_(values); !stored) {
           Error error = std::move(stored).error();
           if (error.code == ErrorCode::kUsage) error.code = level.blame;

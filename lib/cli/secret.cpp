@@ -29,7 +29,7 @@ Result<std::string> read_secret_file(const std::string& path) {
 Result<std::optional<std::string>> read_secret(const SecretSource& source) {
   if (!source.path.empty()) {
     auto text = read_secret_file(source.path);
-    if (!text) return tl::make_unexpected(std::move(text).error().in("--" + source.option));
+    if (!text) return tl::make_unexpected(std::move(text).error().in(source.option));
     return std::optional<std::string>(*std::move(text));
   }
   if (const char* directory = std::getenv("CREDENTIALS_DIRECTORY");

@@ -12,8 +12,8 @@
 namespace fieldpipe::cli {
 
 struct SecretSource {
-  std::string option;       // long option that names a file, for messages: "token-file"
-  std::string path;         // that option's value; empty: not given. /dev/fd/3 reads a descriptor
+  std::string option;       // what names the file, for messages: "--token-file", or a key of a configuration
+  std::string path;         // its value; empty: not given. /dev/fd/3 reads a descriptor
   std::string environment;  // variable that holds the secret itself; empty where peers have none
   std::string credential;   // file name below $CREDENTIALS_DIRECTORY (systemd.exec(5), "Credentials")
 };

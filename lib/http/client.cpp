@@ -2,11 +2,9 @@
 #include "http/client.h"
 
 #include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <limits>
 #include <utility>
 
@@ -119,11 +117,6 @@ std::string message_of(std::string_view reason) {
   std::string text = printable(reason, kMostErrorBytes);
   if (text.size() > 1 && lower(text[1]) == text[1]) text[0] = lower(text[0]);
   return text;
-}
-
-Result<void> check_readable(std::string_view option, const std::string& path) {
-  if (path.empty() || ::access(path.c_str(), R_OK) == 0) return {};
-  return tl::make_unexpected(io::system_error(path, errno).in(option));
 }
 
 }  // namespace
@@ -239,14 +232,11 @@ struct Client::State {
 Result<void> Client::State::configure(ClientOptions from) {
   [[maybe_unused]] static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
   options = std::move(from);
-  for (const auto& [option, path] : {std::pair<std::string_view, const std::string&>("--cafile", options.cafile),
-                                     {"--capath", options.capath},
-                                     {"--cert", options.cert},
-                                     {"--key", options.key}}) {
-    if (auto readable = check_readable(option, path); !readable) return readable;
-  }
-  if (options.cert.empty() != options.key.empty()) {
-    return fail(ErrorCode::kUsage, "a client certificate needs both --cert and --key");
+  if (auto checked = io::check_tls_files(options.tls); !checked) return checked;
+  // To libcurl 0 is no limit.
+  for (const auto& [option, limit] :
+       {std::pair("--connect-timeout", options.connect_timeout), std::pair("--timeout", options.timeout)}) {
+    if (limit.count() <= 0) return fail(ErrorCode::kUsage, fmt::format("{}: must be more than 0", option));
   }
   slots = std::vector<Slot>(options.connections);
   for (Slot& slot : slots) {
@@ -279,18 +269,18 @@ void Client::State::configure(Slot& slot) {
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN,
                    static_cast<long>(std::chrono::ceil<std::chrono::seconds>(options.most_idle).count()));
-  curl_easy_setopt(easy, CURLOPT_USERAGENT, options.user_agent.c_str());
+  curl_easy_setopt(easy, CURLOPT_USERAGENT, "fieldpipe");
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(options.connect_timeout));
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, kStallBytesPerSecond);
   curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(options.stall_timeout.count()));
   curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  const bool system = options.cafile.empty() && options.capath.empty();
-  curl_easy_setopt(easy, CURLOPT_CAINFO, or_null(options.cafile));
-  curl_easy_setopt(easy, CURLOPT_CAPATH, system ? kSystemAuthorities : or_null(options.capath));
+  const bool system = options.tls.cafile.empty() && options.tls.capath.empty();
+  curl_easy_setopt(easy, CURLOPT_CAINFO, or_null(options.tls.cafile));
+  curl_easy_setopt(easy, CURLOPT_CAPATH, system ? kSystemAuthorities : or_null(options.tls.capath));
   curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
   curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);  // a session taken up again is not checked again
-  curl_easy_setopt(easy, CURLOPT_SSLCERT, or_null(options.cert));
-  curl_easy_setopt(easy, CURLOPT_SSLKEY, or_null(options.key));
+  curl_easy_setopt(easy, CURLOPT_SSLCERT, or_null(options.tls.cert));
+  curl_easy_setopt(easy, CURLOPT_SSLKEY, or_null(options.tls.key));
   curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "");  // else it would be asked for on the terminal
 }
 

@@ -17,24 +17,21 @@
 #include "core/clock.h"
 #include "core/result.h"
 #include "io/loop.h"
+#include "io/tls_files.h"
 
 namespace fieldpipe::http {
 
 // What all requests of a Client have in common.
 struct ClientOptions {
-  std::string cafile;  // without both, the system's authorities in /etc/ssl/certs
-  std::string capath;
-  std::string cert;  // with key: our own certificate
-  std::string key;
+  io::TlsFiles tls;
   bool insecure_http = false;  // http:// also to hosts that are not this machine
   std::size_t connections = 8;
   std::chrono::nanoseconds connect_timeout = std::chrono::seconds(10);  // name look-up, TCP and TLS together
-  std::chrono::nanoseconds timeout = std::chrono::seconds(60);          // a whole request; 0: none
+  std::chrono::nanoseconds timeout = std::chrono::seconds(60);          // a whole request
   // Fewer than 100 bytes a second in both directions together for so long end a request. Whole seconds; 0: no such
   // rule.
   std::chrono::seconds stall_timeout{30};
   std::chrono::nanoseconds most_idle = std::chrono::minutes(5);  // a connection nobody used for so long is closed
-  std::string user_agent = "fieldpipe";
 };
 
 // Why there is no whole answer.

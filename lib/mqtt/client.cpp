@@ -6,7 +6,6 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -52,13 +51,23 @@ constexpr bool means_other_version(int reason) {
   return reason == CONNACK_REFUSED_PROTOCOL_VERSION || reason == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION;
 }
 
+// A reason of OpenSSL or of the library in the form of our own messages: `OpenSSL Error[0]: error:0A000086:SSL
+// routines::certificate verify failed` is `certificate verify failed`, and `Error: Unable to...` is `unable to...`.
+std::string tls_reason(std::string_view text) {
+  constexpr std::string_view kRoutines = "routines::";
+  constexpr std::string_view kError = "Error: ";
+  if (const auto at = text.find(kRoutines); at != std::string_view::npos) text.remove_prefix(at + kRoutines.size());
+  const bool own = text.starts_with(kError);
+  if (own) text.remove_prefix(kError.size());
+  if (text.ends_with('.')) text.remove_suffix(1);
+  std::string reason = printable(text, 200);
+  if (own && !reason.empty() && reason[0] >= 'A' && reason[0] <= 'Z')
+    reason[0] = static_cast<char>(reason[0] - 'A' + 'a');
+  return reason;
+}
+
 // A name or password of the key file would be asked for on the terminal otherwise.
 int no_passphrase(char*, int, int, void*) { return 0; }
-
-Result<void> check_readable(std::string_view option, const std::string& path) {
-  if (path.empty() || ::access(path.c_str(), R_OK) == 0) return {};
-  return tl::make_unexpected(io::system_error(path, errno).in(option));
-}
 
 }  // namespace
 
@@ -73,7 +82,8 @@ Result<void> check_topic(const std::string& topic) {
 }
 
 Result<void> check_filter(const std::string& filter) {
-  if (filter.find('\0') != std::string::npos || mosquitto_sub_topic_check(filter.c_str()) != MOSQ_ERR_SUCCESS ||
+  if (filter.empty() || filter.find('\0') != std::string::npos ||
+      mosquitto_sub_topic_check(filter.c_str()) != MOSQ_ERR_SUCCESS ||
       mosquitto_validate_utf8(filter.data(), static_cast<int>(filter.size())) != MOSQ_ERR_SUCCESS) {
     return fail(ErrorCode::kUsage, fmt::format("'{}' is no topic filter", printable(filter)),
                 "+ stands for one whole level, # for all levels at the end");
@@ -233,19 +243,13 @@ Result<void> Client::State::configure(bool with_trace) {
 }
 
 Result<void> Client::State::configure_tls(const Tls& tls) const {
-  for (const auto& [option, path] : {std::pair<std::string_view, const std::string&>("--cafile", tls.cafile),
-                                     {"--capath", tls.capath},
-                                     {"--cert", tls.cert},
-                                     {"--key", tls.key}}) {
-    if (auto readable = check_readable(option, path); !readable) return readable;
-  }
-  if (tls.cert.empty() != tls.key.empty()) {
-    return fail(ErrorCode::kUsage, "a client certificate needs both --cert and --key");
-  }
+  const io::TlsFiles& files = tls.files;
+  if (auto checked = io::check_tls_files(files); !checked) return checked;
   const auto or_null = [](const std::string& text) { return text.empty() ? nullptr : text.c_str(); };
   // Not MOSQ_OPT_TLS_USE_OS_CERTS: with it each connection after the first fails in 2.0.11.
-  const char* capath = tls.cafile.empty() && tls.capath.empty() ? kSystemAuthorities : or_null(tls.capath);
-  int rc = mosquitto_tls_set(handle, or_null(tls.cafile), capath, or_null(tls.cert), or_null(tls.key), no_passphrase);
+  const char* capath = files.cafile.empty() && files.capath.empty() ? kSystemAuthorities : or_null(files.capath);
+  int rc =
+      mosquitto_tls_set(handle, or_null(files.cafile), capath, or_null(files.cert), or_null(files.key), no_passphrase);
   if (rc == MOSQ_ERR_SUCCESS && !tls.version.empty()) {
     rc = mosquitto_tls_opts_set(handle, 1, tls.version.c_str(), nullptr);
   }
@@ -330,8 +334,10 @@ Result<void> Client::State::lost(const std::shared_ptr<State>& self, Error error
     notices.emplace_back("the broker does not take MQTT 5, trying 3.1.1");
     return start_attempt(self);
   }
-  // What ends an established connection may pass; what a CONNACK or the TLS peer says does not.
-  const bool final = !was_up && (error.code == ErrorCode::kDenied || error.code == ErrorCode::kRefused);
+  // What ends an established connection may pass; what a CONNACK or the TLS peer says does not. TLS files that were
+  // good once are perhaps being replaced.
+  const bool final = !was_up && (error.code == ErrorCode::kDenied || error.code == ErrorCode::kRefused ||
+                                 (error.code == ErrorCode::kConfig && connections == 0));
   if ((connections == 0 && !connection.patient) || final) return tl::make_unexpected(std::move(error));
   if (connections == 0 && connection.version == Version::kAuto && protocol != MQTT_PROTOCOL_V5) {
     // It was not the version after all.
@@ -364,12 +370,16 @@ Error Client::State::library_error(int rc, int error_number) const {
   if (connack != 0) return reason_error(connack).in(where);
   if (disconnect_reason >= MQTT_RC_UNSPECIFIED) return reason_error(disconnect_reason).in(where);
   if (connection.tls && (!last_error.empty() || rc == MOSQ_ERR_TLS || rc == MOSQ_ERR_TLS_HANDSHAKE)) {
+    const auto has = [this](const char* text) { return last_error.find(text) != std::string::npos; };
+    const std::string what = fmt::format("TLS: {}", last_error.empty() ? "handshake failed" : tls_reason(last_error));
+    // The library's texts for files of ours that it cannot use (lib/net_mosq.c of mosquitto 2.0).
+    if (has("Unable to load") || has("certificate/key are inconsistent")) return error(ErrorCode::kConfig, what);
     // A certificate that one side does not accept is a matter of credentials; anything else may pass.
-    const bool certificate =
-        last_error.find("certificate") != std::string::npos || last_error.find("verification") != std::string::npos;
-    return error(certificate ? ErrorCode::kDenied : ErrorCode::kUnavailable,
-                 fmt::format("TLS: {}", last_error.empty() ? "handshake failed" : printable(last_error, 200)),
-                 certificate ? "--cafile for the broker's authority, --cert and --key for our own certificate" : "");
+    if (has("certificate") || has("verification")) {
+      return error(ErrorCode::kDenied, what,
+                   "--cafile for the broker's authority, --cert and --key for our own certificate");
+    }
+    return error(ErrorCode::kUnavailable, what, connections == 0 ? "the broker may speak no TLS on this port" : "");
   }
   switch (rc) {
     case MOSQ_ERR_ERRNO:

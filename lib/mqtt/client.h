@@ -97,7 +97,7 @@ class Client {
 
   // Asks for all of `filters`; the answer appears in grants(), in the same order. `options` are those
   // of MQTT 5 section 3.8.3.1, without effect before.
-  enum SubscribeOption : std::uint8_t { kNoOption = 0, kNoLocal = 4, kRetainAsPublished = 8 };
+  enum SubscribeOption : std::uint8_t { kNoOption = 0, kRetainAsPublished = 8 };
   Result<void> subscribe(std::span<const std::string> filters, int qos, unsigned options, const Properties& properties);
   Result<void> unsubscribe(std::span<const std::string> filters, const Properties& properties);
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/bytes.h"
+#include "io/tls_files.h"
 
 namespace fieldpipe::mqtt {
 
@@ -50,10 +51,7 @@ struct Will {
 };
 
 struct Tls {
-  std::string cafile;  // without both, the system's authorities in /etc/ssl/certs
-  std::string capath;
-  std::string cert;  // with key: the client's certificate
-  std::string key;
+  io::TlsFiles files;
   std::string alpn;
   std::string version;    // tlsv1.2 or tlsv1.3: the lowest; empty: the library's default
   bool insecure = false;  // do not check that the certificate is for this host

@@ -63,7 +63,7 @@ void declare_all(cli::OptionTable& table, ConnectionOptions& options) {
       .part_of(kSetting, "unix")
       .completes(cli::Completes::kFiles);
   table
-      .parsed("url", "URL", "broker and topic: mqtt://[user@]host[:port]/topic or mqtts://...",
+      .parsed("url", "URL", "broker and topic: mqtt://[user@]host[:port]/topic, or with mqtts",
               [&options](std::string_view text) {
                 auto url = parse_broker_url(text);
                 if (!url) return Result<void>(fail(std::move(url)));
@@ -149,7 +149,6 @@ Result<void> locate(const ConnectionOptions& options, Connection& to, bool& tls)
 
 void declare(cli::OptionTable& table, ConnectionOptions& options, Letters letters) {
   const bool all = letters == Letters::kMosquitto;
-  const bool source = letters == Letters::kSource;
   const auto with = [all](cli::Option& option, char letter) -> cli::Option& {
     return all ? option.letter(letter) : option;
   };
@@ -164,10 +163,10 @@ void declare(cli::OptionTable& table, ConnectionOptions& options, Letters letter
                 options.broker = text;
                 return {};
               })
-      .part_of(source ? "source" : kSetting, "broker")
-      .default_text(source ? "" : "mqtt://localhost");
+      .part_of(all ? kSetting : "source", "broker")
+      .default_text(all ? "mqtt://localhost" : "");
   with(table.text("id", "ID", options.id, "client id").part_of("id", "id"), 'i')
-      .default_text(source ? "made of the tool's and the machine's name" : "made up by the broker");
+      .default_text(all ? "made up by the broker" : "made of the tool's and the machine's name");
   with(table.text("username", "NAME", options.username, "user name"), 'u');
   table.text("password-file", "FILE", options.password_file, "file with the password; /dev/fd/N is a descriptor")
       .completes(cli::Completes::kFiles);
@@ -185,17 +184,16 @@ void declare(cli::OptionTable& table, ConnectionOptions& options, Letters letter
   if (all) declare_session(table, options);
   with(table.flag("debug", options.debug, "tell each packet on stderr"), 'd');
 
-  if (source) return;
+  if (!all) return;
   table.section("TLS");
-  table.text("cafile", "FILE", options.tls.cafile, "certificates of the authorities to trust")
+  table.text("cafile", "FILE", options.tls.files.cafile, "certificates of the authorities to trust")
       .completes(cli::Completes::kFiles)
       .default_text("the system's");
-  table.text("capath", "DIRECTORY", options.tls.capath, "directory with such certificates")
+  table.text("capath", "DIRECTORY", options.tls.files.capath, "directory with such certificates")
       .completes(cli::Completes::kDirectories);
-  table.text("cert", "FILE", options.tls.cert, "our certificate").completes(cli::Completes::kFiles);
-  table.text("key", "FILE", options.tls.key, "its private key, not encrypted").completes(cli::Completes::kFiles);
+  table.text("cert", "FILE", options.tls.files.cert, "our certificate").completes(cli::Completes::kFiles);
+  table.text("key", "FILE", options.tls.files.key, "its private key, not encrypted").completes(cli::Completes::kFiles);
   table.text("tls-alpn", "PROTOCOL", options.tls.alpn, "application protocol to ask for, as x-amzn-mqtt-ca");
-  if (!all) return;
   table.choice("tls-version", "VERSION", options.tls.version,
                {{"tlsv1.2", std::string("tlsv1.2")}, {"tlsv1.3", std::string("tlsv1.3")}},
                "oldest version of TLS to speak");
@@ -206,8 +204,8 @@ void declare(cli::OptionTable& table, ConnectionOptions& options, Letters letter
 Result<Connection> connection(const ConnectionOptions& options) {
   Connection to;
   const Tls& tls = options.tls;
-  bool with_tls =
-      !tls.cafile.empty() || !tls.capath.empty() || !tls.cert.empty() || options.system_authorities || tls.insecure;
+  bool with_tls = !tls.files.cafile.empty() || !tls.files.capath.empty() || !tls.files.cert.empty() ||
+                  options.system_authorities || tls.insecure;
   if (auto located = locate(options, to, with_tls); !located) return fail(std::move(located));
   if (to.port == 0 && to.host.size() >= sizeof(sockaddr_un::sun_path)) {
     return fail(ErrorCode::kUsage, fmt::format("path of a unix socket of {} bytes, the system takes at most {}",
@@ -219,7 +217,7 @@ Result<Connection> connection(const ConnectionOptions& options) {
   }
   to.client_id = options.id_prefix.empty() ? options.id : fmt::format("{}{}", options.id_prefix, ::getpid());
   if (!options.username.empty()) to.username = options.username;
-  auto password = cli::read_secret({"password-file", options.password_file, {}, "mqtt-password"});
+  auto password = cli::read_secret({"--password-file", options.password_file, {}, "mqtt-password"});
   if (!password) return fail(std::move(password));
   to.password = *std::move(password);
   to.keepalive_s = options.keepalive_s;
@@ -234,7 +232,8 @@ Result<Connection> connection(const ConnectionOptions& options) {
   to.bind_address = options.bind_address;
   if (!options.will.topic.empty()) {
     to.will = options.will;
-  } else if (!options.will.payload.empty() || !options.will.properties.empty()) {
+  } else if (!options.will.payload.empty() || options.will.qos != 0 || options.will.retain ||
+             !options.will.properties.empty()) {
     return fail(ErrorCode::kUsage, "a will needs --will-topic");
   }
   to.connect_properties = options.connect_properties;

@@ -42,12 +42,12 @@ struct ConnectionOptions {
 
 // The letters a tool offers for these options.
 enum class Letters : std::uint8_t {
-  kNone,    // only --broker and what belongs to it; -h and -V stay help and version
-  kSource,  // the same for a tool that can also read from elsewhere (`source` is one setting), that keeps its session,
-            // and that declares the options of TLS for all its connections itself
+  kSource,     // only --broker and what belongs to it, for a tool that can also read from elsewhere (`source` is one
+               // setting), that keeps its session, and that declares the options of TLS for all its connections itself
   kMosquitto,  // everything, with the letters and defaults of mosquitto_pub and mosquitto_sub
 };
 
+// Declares a section "Broker" and, with kMosquitto, one "TLS".
 void declare(cli::OptionTable& table, ConnectionOptions& options, Letters letters);
 
 // What the options add up to. Reads the password. Fails with kUsage, or as cli::read_secret does.

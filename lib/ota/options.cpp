@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "ota/options.h"
 
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,6 +18,9 @@ namespace {
 
 // The record of a device is a line; what is longer is something else.
 constexpr std::size_t kMaxRecordBytes = 65536;
+
+constexpr std::string_view kRecordHint =
+    "smp-query memfault prints one; or --device, --hardware-version and --software-type";
 
 }  // namespace
 
@@ -50,13 +54,18 @@ Result<memfault::DeviceInfo> device(const Options& options, io::Loop& loop, io::
       if (!arrival) return fail(std::move(arrival));
       if (*arrival == io::Arrival::kStop) return fail(ErrorCode::kUnavailable, "interrupted");
     }
-    if (in->window().empty()) return fail(ErrorCode::kBadData, "stdin: empty, instead of the record of a device");
+    if (in->window().empty())
+      return fail(ErrorCode::kBadData, "stdin: empty, instead of the record of a device", std::string(kRecordHint));
     if (in->window().size() > kMaxRecordBytes) {
       return fail(ErrorCode::kBadData, fmt::format("stdin: more than the {} bytes of a record", kMaxRecordBytes));
     }
     json::Reader reader;
     auto read = memfault::parse_device_info(reader, as_text(in->window()));
-    if (!read) return tl::make_unexpected(std::move(read).error().in("stdin"));
+    if (!read) {
+      Error error = std::move(read).error().in("stdin");
+      error.hint = kRecordHint;
+      return tl::make_unexpected(std::move(error));
+    }
     for (auto field : {&memfault::DeviceInfo::device_serial, &memfault::DeviceInfo::hardware_version,
                        &memfault::DeviceInfo::software_type, &memfault::DeviceInfo::current_version}) {
       if (!(device.*field).empty()) (*read).*field = std::move(device.*field);
@@ -68,7 +77,7 @@ Result<memfault::DeviceInfo> device(const Options& options, io::Loop& loop, io::
 }
 
 Result<std::string> project_key(const Options& options, const memfault::DeviceInfo& device) {
-  auto key = cli::read_secret({.option = "project-key-file",
+  auto key = cli::read_secret({.option = "--project-key-file",
                                .path = options.project_key_file,
                                .environment = "MEMFAULT_PROJECT_KEY",
                                .credential = "project-key"});

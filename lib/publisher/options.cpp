@@ -47,7 +47,7 @@ Result<std::string> topic_of(const Options& options) {
   // Each envelope has one, and an answer of the broker about it says nothing about the next.
   if (!options.from) return std::string();
   if (!options.topic_file.empty()) {
-    auto topic = cli::read_secret({"topic-file", options.topic_file, {}, {}});
+    auto topic = cli::read_secret({"--topic-file", options.topic_file, {}, {}});
     if (!topic) return fail(std::move(topic));
     return **std::move(topic);
   }

@@ -40,7 +40,9 @@ constexpr std::uint16_t kReceiveMaximum = 900;
 constexpr std::size_t kPacketRoomBytes = std::size_t{64} << 10U;
 
 void declare_source(cli::OptionTable& table, Options& options) {
-  table.operands("FILE", options.inputs, "read chunks from these files; - is stdin").part_of(kSetting, "operands");
+  table.operands("FILE", options.inputs, "read chunks from these files; - is stdin")
+      .part_of(kSetting, "operands")
+      .completes(cli::Completes::kFiles);
   table.section("Input");
   table
       .parsed("serial", "PATH[@BAUD]", "read the console on this serial port, and wait for it where it is gone",
@@ -132,10 +134,7 @@ Result<mqtt::Connection> connection(const Options& options) {
       {"maximum-packet-size", {}, fmt::format("{}", options.records.max_record_bytes + kPacketRoomBytes)});
   // What is said about TLS is for both ends of the relay, so that it does not switch TLS on at this one.
   if (const auto url = mqtt::parse_broker_url(settings.broker); url && url->tls) {
-    settings.tls.cafile = options.http.cafile;
-    settings.tls.capath = options.http.capath;
-    settings.tls.cert = options.http.cert;
-    settings.tls.key = options.http.key;
+    settings.tls.files = options.http.tls;
   }
   auto to = mqtt::connection(settings);
   if (to) to->receive_maximum = kReceiveMaximum;
@@ -154,7 +153,7 @@ void declare(cli::OptionTable& table, Options& options) {
 }
 
 Result<Keys> keys(const Options& options) {
-  auto key = cli::read_secret({"project-key-file", options.project_key_file, "MEMFAULT_PROJECT_KEY", "project-key"});
+  auto key = cli::read_secret({"--project-key-file", options.project_key_file, "MEMFAULT_PROJECT_KEY", "project-key"});
   if (!key) return fail(std::move(key));
   std::string map;
   if (!options.key_map.empty()) {

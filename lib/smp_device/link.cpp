@@ -281,6 +281,8 @@ class StreamLink : public Link {
 }  // namespace
 
 Result<Place> parse_place(std::string_view text) {
+  constexpr std::string_view kForms =
+      "udp, tcp, serial or raw, and perhaps an address behind it, as udp:127.0.0.1:1337";
   const std::size_t colon = std::min(text.find(':'), text.size());
   const std::string_view kind = text.substr(0, colon);
   const std::string_view rest = text.substr(std::min(colon + 1, text.size()));
@@ -292,12 +294,16 @@ Result<Place> parse_place(std::string_view text) {
   }
   if (kind != "udp" && kind != "tcp") {
     return fail(ErrorCode::kUsage, fmt::format("'{}' is no place to be reached at", printable(text)),
-                "udp, tcp, serial or raw, and perhaps an address behind it, as udp:127.0.0.1:1337");
+                std::string(kForms));
   }
   place.kind = kind == "tcp" ? Place::Kind::kTcp : Place::Kind::kUdp;
   if (colon == text.size()) return place;
   auto endpoint = io::parse_endpoint(rest);
-  if (!endpoint) return fail(std::move(endpoint));
+  if (!endpoint) {
+    Error error = std::move(endpoint).error();
+    error.hint = kForms;  // not a unix socket
+    return tl::make_unexpected(std::move(error));
+  }
   if (!endpoint->path.empty())
     return fail(ErrorCode::kUsage, fmt::format("'{}': not over a unix socket", printable(text)));
   place.endpoint = *std::move(endpoint);

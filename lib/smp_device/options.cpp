@@ -65,7 +65,7 @@ void declare(cli::OptionTable& table, Options& options) {
   Profile& profile = options.profile;
   Faults& faults = options.server.faults;
   table
-      .parsed("listen", "PLACE", "udp[:HOST:PORT], tcp[:HOST:PORT], serial[:PATH] or raw[:PATH]",
+      .parsed("listen", "PLACE", "place to be at: udp[:HOST:PORT], tcp[:HOST:PORT], serial[:PATH] or raw[:PATH]",
               [&options](std::string_view text) -> Result<void> {
                 auto place = parse_place(text);
                 if (!place) return fail(std::move(place));
@@ -121,7 +121,7 @@ void declare(cli::OptionTable& table, Options& options) {
 Result<Profile> profile(const Options& options) {
   Profile profile = options.profile;
   if (!options.no_key) {
-    auto key = cli::read_secret({.option = "project-key-file",
+    auto key = cli::read_secret({.option = "--project-key-file",
                                  .path = options.project_key_file,
                                  .environment = {},
                                  .credential = "project-key"});

@@ -19,7 +19,7 @@ constexpr const char* kCharacteristic = "da2e7828-fbce-4e01-ae9e-261174997c48";
 constexpr std::uint32_t kMaxPasskey = 999999;
 
 Result<std::uint32_t> read_passkey(const std::string& file) {
-  auto text = cli::read_secret({.option = "passkey-file", .path = file, .environment = {}, .credential = {}});
+  auto text = cli::read_secret({.option = "--passkey-file", .path = file, .environment = {}, .credential = {}});
   if (!text) return fail(std::move(text));
   const auto digits = parse_integer<std::uint32_t>(trimmed(text->value_or("")));
   if (!digits || *digits > kMaxPasskey) {

@@ -495,6 +495,21 @@ std::size_t count_words(std::string_view words) {
   return 1 + static_cast<std::size_t>(std::count(words.begin(), words.end(), ' '));
 }
 
+std::string_view first_word(std::string_view words) { return words.substr(0, words.find(' ')); }
+
+// For a hint: all commands that begin with this word, or, where there are none, the first words of all.
+std::string command_list(std::string_view first) {
+  const bool known = std::any_of(kCommands.begin(), kCommands.end(),
+                                 [first](const Entry& entry) { return first_word(entry.words) == first; });
+  std::string list;
+  for (const Entry& entry : kCommands) {
+    const std::string_view shown = known ? entry.words : first_word(entry.words);
+    if ((known && first_word(entry.words) != first) || list.ends_with(shown)) continue;
+    list += (list.empty() ? "" : ", ") + std::string(shown);
+  }
+  return list;
+}
+
 bool begins_with(Words words, std::string_view name) {
   for (const std::string& word : words) {
     if (!name.starts_with(word) || (name.size() > word.size() && name[word.size()] != ' ')) return false;
@@ -507,7 +522,7 @@ bool begins_with(Words words, std::string_view name) {
 }  // namespace
 
 Result<Command> parse_command(Words words, const CommandOptions& options) {
-  if (words.empty()) return fail(ErrorCode::kUsage, "no command", command_list());
+  if (words.empty()) return fail(ErrorCode::kUsage, "no command", command_list({}));
   const Entry* found = nullptr;
   std::vector<std::string> names;
   for (const Entry& entry : kCommands) {
@@ -522,7 +537,7 @@ Result<Command> parse_command(Words words, const CommandOptions& options) {
     }
     const auto near = cli::nearest(spelled, names);
     return fail(ErrorCode::kUsage, fmt::format("'{}' is no command", printable(spelled)),
-                near ? fmt::format("did you mean {}?", *near) : command_list());
+                near ? fmt::format("did you mean {}?", *near) : command_list(words[0]));
   }
   const Words operands = words.subspan(count_words(found->words));
   if (operands.size() < found->least || operands.size() > found->most) {
@@ -556,14 +571,16 @@ Result<Plan> plan_raw(smp::Group group, std::uint8_t id, bool write, std::string
   return plan;
 }
 
-std::string command_list() {
-  std::string list;
+std::vector<std::string> command_words() {
+  std::vector<std::string> all;
   for (const Entry& entry : kCommands) {
-    const std::string_view first = entry.words.substr(0, entry.words.find(' '));
-    if (list.ends_with(first)) continue;
-    list += (list.empty() ? "" : ", ") + std::string(first);
+    for (std::string_view rest = entry.words; !rest.empty();) {
+      const std::string_view word = rest.substr(0, rest.find(' '));
+      if (std::find(all.begin(), all.end(), word) == all.end()) all.emplace_back(word);
+      rest.remove_prefix(std::min(rest.size(), word.size() + 1));
+    }
   }
-  return list;
+  return all;
 }
 
 }  // namespace fieldpipe::smp_session

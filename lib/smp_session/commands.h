@@ -68,7 +68,7 @@ Result<Command> parse_command(Words words, const CommandOptions& options);
 // The request of `raw`: group and command as numbers or names, the payload as JSON.
 Result<Plan> plan_raw(smp::Group group, std::uint8_t id, bool write, std::string_view payload_json);
 
-// All commands with their operands, a line each, for a hint.
-std::string command_list();
+// Each word that is one of a command, once.
+std::vector<std::string> command_words();
 
 }  // namespace fieldpipe::smp_session

@@ -7,27 +7,28 @@ namespace fieldpipe::smp_session {
 
 void declare(cli::OptionTable& table, CommandOptions& options) {
   table.section("Commands");
-  table.flag("show-key", options.show_key, "memfault: print the project key, too");
+  table.flag("show-key", options.show_key, "with memfault, print the project key, too");
   table
       .text("save-project-key", "FILE", options.save_project_key,
-            "memfault: write the project key to this file, mode 0600, before anything is printed")
+            "with memfault, write the project key to this file, mode 0600, before anything is printed")
       .completes(cli::Completes::kFiles);
-  table.flag("force", options.force, "reset, upgrade: also where the device says that it is busy");
+  table.flag("force", options.force, "with reset and upgrade, also where the device says that it is busy");
   table.integer("boot-mode", "N", options.boot_mode, std::uint64_t{0}, std::uint64_t{255},
-                "reset: 1 stays in the boot loader");
+                "with reset, 1 stays in the boot loader");
   table.integer("image", "N", options.image, std::uint32_t{0}, std::numeric_limits<std::uint32_t>::max(),
-                "image upload, upgrade: number of the image");
+                "with image upload and upgrade, number of the image");
   table
       .integer("slot", "N", options.slot, std::uint32_t{0}, std::numeric_limits<std::uint32_t>::max(),
-               "image erase: the slot")
+               "with image erase, the slot")
       .default_text("the device's, 1");
-  table.flag("newer-only", options.newer_only, "image upload, upgrade: have the device refuse what is not newer");
+  table.flag("newer-only", options.newer_only,
+             "with image upload and upgrade, have the device refuse what is not newer");
   table.choice("mode", "MODE", options.mode,
                {{"test", UpgradeMode::kTest}, {"permanent", UpgradeMode::kPermanent}, {"upload", UpgradeMode::kUpload}},
-               "upgrade: test and confirm, mark for good, or upload only");
-  table.flag("no-confirm", options.no_confirm, "upgrade: leave the confirmation to the device");
-  table.flag("dry-run", options.dry_run, "upgrade: print what would be done");
-  table.duration("reboot-timeout", options.reboot_timeout, "upgrade: how long swapping and starting may take");
+               "with upgrade, test and confirm, mark for good, or upload only");
+  table.flag("no-confirm", options.no_confirm, "with upgrade, leave the confirmation to the device");
+  table.flag("dry-run", options.dry_run, "with upgrade, print what would be done");
+  table.duration("reboot-timeout", options.reboot_timeout, "with upgrade, how long swapping and starting may take");
 }
 
 void declare(cli::OptionTable& table, Options& options) {

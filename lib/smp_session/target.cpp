@@ -47,7 +47,11 @@ Result<Target> parse_target(std::string_view text) {
       target.peer = rest;
     } else {
       auto endpoint = kind == Kind::kUdp ? parse_udp(rest) : io::parse_endpoint(rest);
-      if (!endpoint) return fail(std::move(endpoint));
+      if (!endpoint) {
+        Error error = std::move(endpoint).error();
+        error.hint = kForms;  // not a unix socket
+        return tl::make_unexpected(std::move(error));
+      }
       if (!endpoint->path.empty())
         return fail(ErrorCode::kUsage, "a unix socket is no place of a device", std::string(kForms));
       target.endpoint = *std::move(endpoint);

@@ -37,6 +37,21 @@ void warn(const std::string& path, const std::vector<std::string>& warnings, cli
   for (const std::string& warning : warnings) report.warn(fmt::format("{}: {}", path, warning));
 }
 
+// What the library could only say with the first connection.
+Result<void> check_authentication(const uplink::Device& device) {
+  if (!device.authentication) return {};
+  const uplink::Authentication& from = *device.authentication;
+  for (const auto& [name, text, label] :
+       {std::tuple<const char*, const std::string&, const char*>("ca_certificate", from.ca_certificate, "certificate"),
+        {"device_certificate", from.device_certificate, "certificate"},
+        {"device_private_key", from.device_private_key, "private key"}}) {
+    if (text.empty() || io::holds_pem(text, label)) continue;
+    return fail(ErrorCode::kConfig, fmt::format("authentication.{}: no {} in PEM form", name, label));
+  }
+  if (from.device_certificate.empty() == from.device_private_key.empty()) return {};
+  return fail(ErrorCode::kConfig, "authentication: device_certificate and device_private_key go together");
+}
+
 Result<mqtt::Connection> connection_of(const Settings& settings, KeyFiles& keys) {
   const uplink::Configuration& configuration = settings.configuration;
   const uplink::Device& device = settings.device;
@@ -50,11 +65,11 @@ Result<mqtt::Connection> connection_of(const Settings& settings, KeyFiles& keys)
   to.send_maximum = configuration.max_inflight;
   to.patient = true;
   to.username = configuration.username;
-  auto password = cli::read_secret({"password-file", configuration.password_file, {}, "mqtt-password"});
-  if (!password) return tl::make_unexpected(std::move(password).error().in("mqtt"));
+  auto password = cli::read_secret({"mqtt.password_file", configuration.password_file, {}, "mqtt-password"});
+  if (!password) return fail(std::move(password));
   to.password = *std::move(password);
   if (!device.authentication) return to;
-  mqtt::Tls& tls = to.tls.emplace();
+  io::TlsFiles& tls = to.tls.emplace().files;
   const uplink::Authentication& from = *device.authentication;
   for (const auto& [name, text, path] :
        {std::tuple<const char*, const std::string&, std::string&>("ca_certificate", from.ca_certificate, tls.cafile),
@@ -127,6 +142,9 @@ Result<Settings> settings(const Options& options, KeyFiles& keys, cli::Report& r
   auto device = uplink::parse_device(*text, warnings);
   if (!device) return tl::make_unexpected(std::move(device).error().in(options.auth));
   to.device = *std::move(device);
+  if (auto checked = check_authentication(to.device); !checked) {
+    return tl::make_unexpected(std::move(checked).error().in(options.auth));
+  }
   warn(options.auth, warnings, report);
   text->clear();
   if (!options.config.empty()) {

@@ -164,6 +164,18 @@ class Bash(unittest.TestCase):
             for tool in ("fc-encode", "fc-decode"):
                 self.assertEqual(sorted(self.complete(tool, "--dbc", "ca", cwd=scratch)), ["car.dbc", "cars"])
 
+    def test_operands(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            Path(scratch, "input.log").touch()
+            Path(scratch, "images").mkdir()
+            for tool, start, expected in (("fc-decode", "i", ["images", "input.log"]),
+                                          ("smp-query", "im", ["image", "images"]),
+                                          ("fieldpipe-spool", "re", ["requeue"]),
+                                          ("fieldpipe-spool", "i", ["images"]),
+                                          ("uplink-send", "i", []),
+                                          ("mqtt-sub", "i", [])):
+                self.assertEqual(sorted(self.complete(tool, start, cwd=scratch)), expected, tool)
+
     def test_a_tab_typed_into_a_shell(self):
         tool = TOOLS[0]
         pid, terminal = pty.fork()

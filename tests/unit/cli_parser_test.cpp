@@ -24,6 +24,7 @@ struct Options {
   std::string url;
   std::string config;
   std::string once;
+  std::string output;
   bool help = false;
   std::vector<std::string> files;
 };
@@ -47,6 +48,7 @@ Result<Options> parsed(const Call& call) {
   table.text("config", "FILE", options.config, "settings");
   table.text("once", "TEXT", options.once, "said once").command_line_only();
   table.flag("help", options.help, "all of this").command_line_only();
+  table.text("output", "FILE", options.output, "where to").completes(cli::Completes::kFiles);
   table.operands("FILE", options.files, "inputs");
   const auto environment = [&](const std::string& name) -> std::optional<std::string> {
     const auto found = call.environment.find(name);
@@ -94,6 +96,19 @@ TEST_CASE("command line over environment over file over default") {
   CHECK(parsed({.arguments = {}, .environment = {}, .files = {file}})->loud);
   CHECK_FALSE(parsed({.arguments = {"--loud=false"}, .environment = {}, .files = {file}})->loud);
   CHECK_FALSE(parsed({.arguments = {}, .environment = {{"A_TOOL_LOUD", "0"}}, .files = {file}})->loud);
+}
+
+TEST_CASE("an empty path, as of a variable that a script has not set, is refused") {
+  const Scratch scratch;
+  const std::string file = scratch.file("a.toml", "output = \"\"\n");
+  CHECK(refusal({.arguments = {"--output", ""}, .environment = {}, .files = {}}, ErrorCode::kUsage) ==
+        "--output: is empty");
+  CHECK(refusal({.arguments = {"--output="}, .environment = {}, .files = {}}, ErrorCode::kUsage) ==
+        "--output: is empty");
+  CHECK(refusal({.arguments = {}, .environment = {}, .files = {file}}, ErrorCode::kConfig) ==
+        file + ": line 1: output: is empty");
+  // An empty variable is not set.
+  CHECK(parsed({.arguments = {}, .environment = {{"A_TOOL_OUTPUT", ""}}, .files = {}})->output.empty());
 }
 
 TEST_CASE("a stronger level replaces a list as a whole") {

@@ -25,7 +25,7 @@ struct Surroundings : Scratch {
 };
 
 Result<std::optional<std::string>> read(const std::string& path) {
-  return cli::read_secret({.option = "token-file", .path = path, .environment = "FC_TOKEN", .credential = "fc-token"});
+  return cli::read_secret({.option = "--token-file", .path = path, .environment = "FC_TOKEN", .credential = "fc-token"});
 }
 
 }  // namespace

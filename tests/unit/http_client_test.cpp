@@ -127,14 +127,19 @@ TEST_CASE("a field of an answer is found in any case and joined") {
 
 TEST_CASE("what needs no network is refused before it") {
   ClientOptions options;
-  options.cafile = "/nonexistent/ca.pem";
+  options.tls.cafile = "/nonexistent/ca.pem";
   const auto missing = Client::create(options);
   REQUIRE_FALSE(missing.has_value());
   CHECK(missing.error().code == ErrorCode::kNoInput);
   CHECK(missing.error().what == "--cafile: /nonexistent/ca.pem: No such file or directory");
-  options.cafile.clear();
-  options.cert = "/dev/null";
-  CHECK(Client::create(options).error().what == "a client certificate needs both --cert and --key");
+  options.tls.cafile.clear();
+  options.tls.cert = "/dev/null";
+  options.tls.key = "/dev/null";
+  CHECK(Client::create(options).has_value());
+  options.timeout = {};
+  CHECK(Client::create(options).error().what == "--timeout: must be more than 0");
+  options.connect_timeout = {};
+  CHECK(Client::create(options).error().what == "--connect-timeout: must be more than 0");
 
   auto client = Client::create({});
   REQUIRE(client);

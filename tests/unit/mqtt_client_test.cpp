@@ -23,6 +23,7 @@ TEST_CASE("topics are without wildcards, filters may have them in their places")
   CHECK(check_filter("$share/g/a/#").has_value());
   CHECK_FALSE(check_filter("a/#/b").has_value());
   CHECK(check_filter("a+").error().what == "'a+' is no topic filter");
+  CHECK(check_filter("").error().what == "'' is no topic filter");
 }
 
 TEST_CASE("a filter matches topics") {
@@ -37,7 +38,7 @@ TEST_CASE("what needs no network is refused before connecting") {
   session.clean = false;
   CHECK(Client::create(session).error().what == "a session to come back to needs a client id");
   Connection tls;
-  tls.tls = Tls{.cafile = "/nonexistent/ca.pem", .capath = {}, .cert = {}, .key = {}, .alpn = {}, .version = {}};
+  tls.tls.emplace().files.cafile = "/nonexistent/ca.pem";
   const auto missing = Client::create(tls);
   REQUIRE_FALSE(missing.has_value());
   CHECK(missing.error().code == ErrorCode::kNoInput);
