@@ -4,14 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <fstream>
 #include <string_view>
 
 #include <fmt/format.h>
 
 #include "io/descriptor.h"
-#include "io/file.h"
 
 namespace fieldpipe::io {
 namespace {
@@ -39,14 +40,18 @@ Result<void> check_text(const Named& file) {
     return tl::make_unexpected(system_error(file.path, errno).in(file.option));
   if (S_ISDIR(status.st_mode)) return tl::make_unexpected(system_error(file.path, EISDIR).in(file.option));
   if (!S_ISREG(status.st_mode)) return {};
-  auto text = read_file(file.path, kMostBytes);
-  if (!text) return tl::make_unexpected(std::move(text).error().in(file.option));
-  if (!holds_pem(*text, file.what)) {
+  // Not by io::read_file, which follows no links: certificates are often links to where they are renewed.
+  std::ifstream in(file.path, std::ios::binary);
+  std::string text(std::min(static_cast<std::size_t>(status.st_size), kMostBytes), '\0');
+  if (!in.read(text.data(), static_cast<std::streamsize>(text.size())) && in.bad()) {
+    return tl::make_unexpected(system_error(file.path, EIO).in(file.option));
+  }
+  if (!holds_pem(text, file.what)) {
     return fail(ErrorCode::kConfig, fmt::format("{}: {}: no {} in PEM form", file.option, file.path, file.what));
   }
   // As PKCS #8 names it, and as the older form of OpenSSL does.
-  if (file.what == kPrivateKey && (text->find("BEGIN ENCRYPTED") != std::string::npos ||
-                                   text->find("Proc-Type: 4,ENCRYPTED") != std::string::npos)) {
+  if (file.what == kPrivateKey &&
+      (text.find("BEGIN ENCRYPTED") != std::string::npos || text.find("Proc-Type: 4,ENCRYPTED") != std::string::npos)) {
     return fail(ErrorCode::kConfig, fmt::format("{}: {}: the key is encrypted", file.option, file.path),
                 "openssl pkey writes it without a passphrase");
   }

@@ -37,6 +37,10 @@ TEST_CASE("files of TLS are of the kind that they are named for") {
   CHECK(check_tls_files({}));
   CHECK(check_tls_files({.cafile = cert, .capath = folder.path, .cert = cert, .key = key}));
 
+  // As certbot keeps them.
+  fs::create_symlink(cert, folder.path + "/link");
+  CHECK(check_tls_files({.cafile = folder.path + "/link", .capath = {}, .cert = {}, .key = {}}));
+
   const auto refused = [](const TlsFiles& files, ErrorCode code, const std::string& what) {
     const auto checked = check_tls_files(files);
     REQUIRE_FALSE(checked.has_value());
