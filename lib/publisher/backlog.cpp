@@ -29,7 +29,8 @@ Backlog::Backlog(Supply& input, spool::Spool& spool, bool drops_newest, Defaults
       drops_newest_(drops_newest),
       defaults_(std::move(defaults)),
       report_(report),
-      dropped_before_(spool.statistics().dropped) {}
+      dropped_before_(spool.statistics().dropped),
+      damaged_before_(spool.statistics().damaged) {}
 
 void Backlog::take_in() {
   close_run();
@@ -208,9 +209,12 @@ Result<void> Backlog::close() {
   close_run();
   const spool::Statistics statistics = spool_.statistics();
   const std::uint64_t dropped = statistics.dropped - std::min(statistics.dropped, dropped_before_) + statistics.refused;
-  if (dropped > 0)
+  if (dropped > 0) {
     report_.partial(fmt::format("{} records were dropped, {} of them too old", dropped, statistics.expired));
-  if (statistics.damaged > 0) report_.say(fmt::format("{} records were damaged on the disk", statistics.damaged));
+  }
+  if (const std::uint64_t damaged = statistics.damaged - damaged_before_; damaged > 0) {
+    report_.partial(fmt::format("{} records were damaged on the disk", damaged));
+  }
   return spool_.sync();
 }
 

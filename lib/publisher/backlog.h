@@ -69,6 +69,7 @@ class Backlog final : public Supply {
   cli::Report& report_;
   std::optional<spool::DeadLetters> dead_letters_;  // once there was one
   std::uint64_t dropped_before_;                    // by earlier runs
+  std::uint64_t damaged_before_;                    // found by these
 
   std::string encoded_;       // the record read last
   bool waiting_ = false;      // and there is no room for it

@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "cli/state_directory.h"
 
 namespace fieldpipe::spool {
@@ -50,7 +52,20 @@ Result<Spool> open(Options options, std::string_view tool, cli::Report& report) 
   if (options.fsync == Fsync::kOff) report.warn("--fsync off: a power cut loses what was accepted");
   auto spool = Spool::open(std::move(options));
   if (!spool) return tl::make_unexpected(std::move(spool).error().in("spool"));
+  tell_damage(*spool, report);
   return spool;
+}
+
+void tell_damage(const Spool& spool, cli::Report& report) {
+  const Statistics statistics = spool.statistics();
+  if (statistics.quarantined_bytes > 0) {
+    report.warn(fmt::format("spool: {}: {} damaged bytes, a copy is in quarantine/", spool.directory(),
+                            statistics.quarantined_bytes));
+  }
+  if (statistics.foreign_segments > 0) {
+    report.warn(fmt::format("spool: {}: {} segments of another version or spool, or unreadable: left alone",
+                            spool.directory(), statistics.foreign_segments));
+  }
 }
 
 }  // namespace fieldpipe::spool

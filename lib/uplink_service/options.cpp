@@ -189,6 +189,7 @@ Result<Spools> open_spools(const Options& options, const Settings& settings, cli
   small.fsync = options.spool.fsync;
   auto statuses = spool::Spool::open(std::move(small));
   if (!statuses) return tl::make_unexpected(std::move(statuses).error().in("spool"));
+  spool::tell_damage(*statuses, report);
   return Spools{*std::move(opened), *std::move(statuses)};
 }
 

@@ -12,6 +12,7 @@ import socket
 import stat
 import subprocess
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
@@ -454,12 +455,14 @@ class Life(Relay):
         before = resource.prlimit(relay.pid, resource.RLIMIT_NOFILE)
         # All below are in use, and more than it polls.
         resource.prlimit(relay.pid, resource.RLIMIT_NOFILE, (8, before[1]))
-        relay.stdin.write(data)
-        relay.stdin.flush()
+        # More than it reads ahead.
+        writer = threading.Thread(target=lambda: (relay.stdin.write(data), relay.stdin.flush()), daemon=True)
+        writer.start()
         wait_for(lambda: "Too many open files: nothing more is taken in" in relay.stderr, "the limit")
         resource.prlimit(relay.pid, resource.RLIMIT_NOFILE, before)
         answers = [json.loads(relay.stdout.readline()) for _ in range(201)]  # and one of the request
         self.assertEqual([answer["ack"] for answer in answers if "sequence" in answer], list(range(2, 202)))
+        writer.join(TIMEOUT)
         self.assertEqual(relay.stderr.count("nothing more is taken in"), 1)
         relay.signal(signal.SIGTERM)
         self.assertEqual(relay.finish()[0], -signal.SIGTERM)
