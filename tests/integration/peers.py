@@ -161,7 +161,7 @@ class Broker:
     stop() and start() in between keep port and folder, so with `persistence true` also what it holds.
     """
 
-    def __init__(self, *lines, anonymous=True, unix=False, quiet=True):
+    def __init__(self, *lines, anonymous=True, unix=False):
         self.folder = Path(tempfile.mkdtemp(prefix="fieldpipe-broker-"))
         self.path = str(self.folder / "broker.sock") if unix else None
         self.lines = lines
@@ -169,7 +169,6 @@ class Broker:
         self.port = None
         self.process = None
         self.url = f"unix:{self.path}" if unix else None
-        self.quiet = quiet
 
     def start(self):
         for _ in range(5):  # another process may take the port between choosing and binding it
