@@ -121,6 +121,7 @@ class Service:
     def stop(self, number=signal.SIGTERM):
         self.running.signal(number)
         code, _ = self.running.finish()
+        self.running.__exit__()
         return code
 
     def kill(self):
