@@ -10,6 +10,7 @@ import ssl
 import struct
 import subprocess
 import tempfile
+import threading
 import unittest
 
 import tools
@@ -289,8 +290,10 @@ class Scripted(unittest.TestCase):
     def test_acknowledged_only_when_read_from_the_pipe(self):
         """In a kept session, and so not when the record is merely in the pipe."""
         out = []
+        started = threading.Event()
 
         def script(wire, _):
+            started.wait(tools.TIMEOUT)
             wire.accept()
             wire.grant()
             for number in (1, 2):
@@ -303,13 +306,16 @@ class Scripted(unittest.TestCase):
                 self.assertEqual(wire.expect(peers.PUBACK)[:2], struct.pack("!H", number))
             wire.answer_unsubscribe(wire.expect(peers.UNSUBSCRIBE))
         with FakeBroker(script) as broker, Running("mqtt-sub", "--broker", broker.url, "-t", "a", "-i", "me", "-c", "-C", "2") as run:
+            started.set()
             self.assertEqual(run.process.wait(tools.TIMEOUT), 0)
         self.assertEqual(out, [b"1\n", b"2\n"])
 
     def test_acknowledged_only_after_all_of_it_was_written(self):
         payload = b"x" * 200_000  # more than a pipe holds
+        started = threading.Event()
 
         def script(wire, _):
+            started.wait(tools.TIMEOUT)
             wire.accept()
             wire.grant()
             wire.send(peers.publish("a", payload, 1, qos=1, version=5))
@@ -320,6 +326,7 @@ class Scripted(unittest.TestCase):
             self.assertEqual(wire.expect(peers.PUBACK)[:2], b"\0\1")
             wire.expect(peers.DISCONNECT)
         with FakeBroker(script) as broker, Running("mqtt-sub", "--broker", broker.url, "-t", "a", "-C", "1") as run:
+            started.set()
             self.assertEqual(run.process.wait(tools.TIMEOUT), 0, run.stderr)
 
     def test_many_messages_in_one_tls_record(self):
