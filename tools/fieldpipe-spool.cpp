@@ -17,6 +17,7 @@
 #include "spool/dead_letters.h"
 #include "spool/directory.h"
 #include "spool/listing.h"
+#include "spool/options.h"
 #include "spool/spool.h"
 
 namespace fieldpipe {
@@ -77,6 +78,8 @@ Result<void> handle_letters(const Options& options, const std::string& command, 
   if (!spool) return fail(std::move(spool));
   auto letters = spool::DeadLetters::open(*spool);
   if (!letters) return fail(std::move(letters));
+  spool::tell_damage(*spool, report);
+  spool::tell_damage(letters->store(), report);
   std::map<spool::Sequence, std::string> lanes;
   auto shown = spool::inspect_dead_letters(directory, [&](std::string_view lane, spool::Sequence number,
                                                           const spool::DeadLetter&) { lanes.emplace(number, lane); });

@@ -45,6 +45,7 @@ Result<void> relay_chunks(relay::Options options, cli::Report& report, io::Loop&
   if (!spool) return fail(std::move(spool));
   auto dead_letters = spool::DeadLetters::open(*spool);
   if (!dead_letters) return tl::make_unexpected(std::move(dead_letters).error().in("spool"));
+  spool::tell_damage(dead_letters->store(), report);
   options.upload.limits.requests = options.http.connections;
   options.http.connections += (options.http.connections + 3) / 4;
   auto client = http::Client::create(options.http);

@@ -24,10 +24,8 @@ struct Options {
 void declare(cli::OptionTable& table, Options& options) {
   smp_session::declare(table, options.query);
   io::declare(table, options.stop);
-  std::vector<std::string> words = smp_session::command_words();
-  words.emplace_back("scan");
   table.operands("WORD", options.query.words, "a command and its operands, or - for requests on stdin")
-      .suggests(std::move(words));
+      .suggests(smp_session::command_words());
 }
 
 void work(const Options& options, cli::Report& report) {

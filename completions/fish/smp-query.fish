@@ -1,5 +1,5 @@
 # fish completion for smp-query(1)
-complete -c smp-query -a 'memfault info key echo params bootloader tasks pools datetime set reset image state test confirm upload erase slots stat list read settings write delete load save commit fs download status hash types close shell enum storage raw upgrade scan scan'
+complete -c smp-query -a 'memfault info key echo params bootloader tasks pools datetime set reset image state test confirm upload erase slots stat list read settings write delete load save commit fs download status hash types close shell enum storage raw upgrade scan'
 complete -c smp-query -s c -l connect -x -d 'the device: serial:PATH[@BAUD], raw:PATH[@BAUD], udp:HOST[:PORT], tcp:HOST:PORT or ble:NAME'
 complete -c smp-query -l timeout -x -d 'time limit for an answer, of each attempt'
 complete -c smp-query -l connect-timeout -x -d 'time limit for a connection'

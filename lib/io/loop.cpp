@@ -25,8 +25,10 @@ bool is_ignored(int signal) {
 // Rounded up, so that a deadline has passed when poll returns because of it.
 int poll_timeout_ms(std::optional<MonotonicTime> deadline) {
   if (!deadline) return -1;
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - monotonic_now()).count();
-  return static_cast<int>(std::clamp<std::int64_t>(left, 0, std::numeric_limits<int>::max()));
+  const MonotonicTime now = monotonic_now();
+  if (*deadline <= now) return 0;  // also one so long ago that the difference has no room
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - now).count();
+  return static_cast<int>(std::min<std::int64_t>(left, std::numeric_limits<int>::max()));
 }
 
 }  // namespace

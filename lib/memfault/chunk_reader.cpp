@@ -145,12 +145,15 @@ Result<ChunkReader::Step> ChunkReader::next_framed(Bytes window, bool at_end) {
   if (!step) {
     if (!options_.whole_records || !splitter_->truncated()) return fail(std::move(step));
     begin_record(0);
-    return give(window.size(), refuse("unterminated", std::move(step).error().what), as_text(window));
+    auto refused = refuse("unterminated", std::move(step).error().what);
+    const std::uint64_t bytes = splitter_->truncated_bytes();
+    return give(window.size(), std::move(refused), bytes > 0 ? splitter_->truncated_start() : as_text(window), bytes);
   }
   if (!step->record) return Step{step->used_bytes, nullptr};
   begin_record(0);
-  if (step->oversize_bytes > 0)
+  if (step->oversize_bytes > 0) {
     return give(step->used_bytes, refuse_oversize(step->oversize_bytes), as_text(*step->record), step->oversize_bytes);
+  }
   record_.chunk = *step->record;
   return give(step->used_bytes, {}, as_text(record_.chunk));
 }

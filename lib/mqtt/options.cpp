@@ -204,7 +204,8 @@ void declare(cli::OptionTable& table, ConnectionOptions& options, Letters letter
 Result<Connection> connection(const ConnectionOptions& options) {
   Connection to;
   const Tls& tls = options.tls;
-  bool with_tls = !tls.files.cafile.empty() || !tls.files.capath.empty() || !tls.files.cert.empty() ||
+  const io::TlsFiles& files = tls.files;
+  bool with_tls = !files.cafile.empty() || !files.capath.empty() || !files.cert.empty() || !files.key.empty() ||
                   options.system_authorities || tls.insecure;
   if (auto located = locate(options, to, with_tls); !located) return fail(std::move(located));
   if (to.port == 0 && to.host.size() >= sizeof(sockaddr_un::sun_path)) {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/backoff.h"
+#include "spool/options.h"
 
 namespace fieldpipe::publisher {
 namespace {
@@ -36,46 +37,73 @@ void Backlog::take_in() {
   close_run();
   std::size_t taken = 0;
   more_ = false;
-  while (!failure_ && append_next()) {
-    taken += encoded_.size();
+  const std::uint64_t accepted_before = spool_.statistics().accepted;
+  while (!failure_ && !more_) {
+    const auto bytes = append_next();
+    if (!bytes) break;
+    taken += *bytes;
     more_ = taken >= kCommitBytes;
-    if (more_) break;
   }
-  if (auto committed = spool_.commit(); !committed && !failure_) failure_ = std::move(committed).error();
+  commit(accepted_before);
 }
 
-// False when there is nothing to append, or no room.
-bool Backlog::append_next() {
-  if (!waiting_) {
-    if (input_done_) return false;
+// The size of the next record, which the spool has now or never will. Nothing when there is none, or no room.
+std::optional<std::size_t> Backlog::append_next() {
+  if (appended_ == in_hand_.size()) {
+    if (input_done_) return std::nullopt;
     auto record = input_.next();
     if (!record) failure_ = std::move(record).error();
     if (!record || !*record) {
       input_done_ = input_.at_end();
-      return false;
+      return std::nullopt;
     }
-    encode(**record);
-  } else if (monotonic_now() < retry_at_ && spool_.full()) {
-    return false;
+    in_hand_.push_back(encode(**record));
+  } else if (waiting_ && monotonic_now() < retry_at_ && spool_.full()) {
+    return std::nullopt;
   }
-  const auto appended = spool_.append(kLane, as_bytes(encoded_));
+  const std::string& next = in_hand_[appended_];
+  const std::size_t size = next.size();
+  const auto appended = spool_.append(kLane, as_bytes(next));
   waiting_ = !appended && appended.error().code == ErrorCode::kUnavailable && !drops_newest_;
-  if (appended) return true;
+  if (appended) {
+    ++appended_;
+    return size;
+  }
   if (waiting_) {
     retry_at_ = monotonic_now() + kLookForRoom;
-    return false;
+    return std::nullopt;
   }
   if (appended.error().code == ErrorCode::kBadData) {
     report_.partial(fmt::format("record {}: {}; its start is kept", input_.number(), appended.error().what));
-    add_dead_letter(
-        {0, wall_now(), "oversize", appended.error().what, encoded_.size(), encoded_.substr(0, spool::kKeptBytes)});
+    add_dead_letter({0, wall_now(), "oversize", appended.error().what, size, next.substr(0, spool::kKeptBytes)});
   } else if (appended.error().code != ErrorCode::kUnavailable) {
     failure_ = appended.error();
+    return std::nullopt;
   }
-  return !failure_;
+  in_hand_.erase(in_hand_.begin() + static_cast<std::ptrdiff_t>(appended_));
+  return size;
 }
 
-void Backlog::encode(const Record& record) {
+// What a disk that filled up meanwhile did not take is appended again when there is room.
+void Backlog::commit(std::uint64_t accepted_before) {
+  const auto committed = spool_.commit();
+  const auto accepted = static_cast<std::size_t>(spool_.statistics().accepted - accepted_before);
+  in_hand_.erase(in_hand_.begin(), in_hand_.begin() + static_cast<std::ptrdiff_t>(accepted));
+  const std::size_t missed = std::exchange(appended_, 0) - accepted;
+  if (committed) return;
+  if (committed.error().code != ErrorCode::kUnavailable) {
+    if (!failure_) failure_ = committed.error();
+  } else if (drops_newest_) {
+    refused_ += missed;
+    in_hand_.erase(in_hand_.begin(), in_hand_.begin() + static_cast<std::ptrdiff_t>(missed));
+  } else {
+    waiting_ = true;
+    more_ = false;
+    retry_at_ = monotonic_now() + kLookForRoom;
+  }
+}
+
+std::string Backlog::encode(const Record& record) const {
   const mqtt::Properties* properties = &defaults_.properties;
   mqtt::Properties both;
   if (!record.properties.empty()) {
@@ -83,13 +111,14 @@ void Backlog::encode(const Record& record) {
     both.insert(both.end(), record.properties.begin(), record.properties.end());
     properties = &both;
   }
-  encoded_.clear();
-  append_stored_message(encoded_,
+  std::string encoded;
+  append_stored_message(encoded,
                         {record.topic != nullptr ? *record.topic : defaults_.topic, record.payload,
                          record.qos.value_or(defaults_.qos), record.retain.value_or(defaults_.retain), properties});
+  return encoded;
 }
 
-bool Backlog::input_ended() const { return failure_ || (input_done_ && !waiting_); }
+bool Backlog::input_ended() const { return failure_ || (input_done_ && in_hand_.empty()); }
 
 bool Backlog::at_end() const {
   // Of what is under way some may come again.
@@ -174,6 +203,7 @@ void Backlog::add_dead_letter(const spool::DeadLetter& letter) {
   if (!dead_letters_) {
     auto opened = spool::DeadLetters::open(spool_);
     if (opened) {
+      spool::tell_damage(opened->store(), report_);
       dead_letters_.emplace(*std::move(opened));
     } else {
       added = fail(std::move(opened));
@@ -208,7 +238,9 @@ std::uint64_t Backlog::kept() {
 Result<void> Backlog::close() {
   close_run();
   const spool::Statistics statistics = spool_.statistics();
-  const std::uint64_t dropped = statistics.dropped - std::min(statistics.dropped, dropped_before_) + statistics.refused;
+  const std::uint64_t dropped =
+      statistics.dropped - std::min(statistics.dropped, dropped_before_) + statistics.refused + refused_;
+  if (!in_hand_.empty()) report_.partial(fmt::format("{} records were read and are not stored", in_hand_.size()));
   if (dropped > 0) {
     report_.partial(fmt::format("{} records were dropped, {} of them too old", dropped, statistics.expired));
   }

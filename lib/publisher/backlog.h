@@ -56,8 +56,9 @@ class Backlog final : public Supply {
   Result<void> close();
 
  private:
-  [[nodiscard]] bool append_next();
-  void encode(const Record& record);
+  [[nodiscard]] std::optional<std::size_t> append_next();
+  void commit(std::uint64_t accepted_before);
+  [[nodiscard]] std::string encode(const Record& record) const;
   void add_dead_letter(const spool::DeadLetter& letter);
   void close_run();
   bool forget(std::uint64_t number);
@@ -70,11 +71,13 @@ class Backlog final : public Supply {
   std::optional<spool::DeadLetters> dead_letters_;  // once there was one
   std::uint64_t dropped_before_;                    // by earlier runs
   std::uint64_t damaged_before_;                    // found by these
+  std::uint64_t refused_ = 0;                       // for want of room, and not counted by the spool
 
-  std::string encoded_;       // the record read last
-  bool waiting_ = false;      // and there is no room for it
-  bool more_ = false;         // the input has more without waiting
-  MonotonicTime retry_at_{};  // when to look for room again
+  std::deque<std::string> in_hand_;  // records that were read and are not on the disk
+  std::size_t appended_ = 0;         // so many of these the spool has, and has not committed
+  bool waiting_ = false;             // there is no room for the next one
+  bool more_ = false;                // the input has more without waiting
+  MonotonicTime retry_at_{};         // when to look for room again
   bool input_done_ = false;
   std::optional<Error> failure_;  // of the input or of the disk: no more is read
   bool failure_told_ = false;

@@ -140,7 +140,7 @@ tl::unexpected<Error> Splitter::truncate(Bytes window, std::string_view inside, 
                                          std::uint64_t wanted) {
   truncated_ = true;
   frame_bytes_ = 0;
-  passed_bytes_ = 0;
+  truncated_bytes_ = std::exchange(passed_bytes_, 0);
   return fail_at(window.size(), ErrorCode::kBadData,
                  fmt::format("input ends in {}, {} of {} bytes", inside, there, wanted));
 }

@@ -60,6 +60,10 @@ class Splitter {
   // Whether next() failed because the input ends inside a frame.
   [[nodiscard]] bool truncated() const { return truncated_; }
 
+  // Of such a frame, where it is above the limit: the start, and how much of it was there. Otherwise 0.
+  [[nodiscard]] std::string_view truncated_start() const { return start_; }
+  [[nodiscard]] std::uint64_t truncated_bytes() const { return truncated_bytes_; }
+
   // Records taken so far: the number of the current one, counted from 1.
   [[nodiscard]] std::uint64_t count() const { return count_; }
 
@@ -84,7 +88,8 @@ class Splitter {
   std::uint64_t frame_bytes_ = 0;   // how long it is, where that is known
   std::string start_;               // of it
   bool truncated_ = false;
-  bool detected_ = false;  // kAuto was asked for
+  std::uint64_t truncated_bytes_ = 0;  // of a record above the limit
+  bool detected_ = false;              // kAuto was asked for
   std::uint64_t taken_bytes_ = 0;
   std::uint64_t count_ = 0;
   std::string decoded_;

@@ -51,15 +51,14 @@ Result<void> Relay::run(io::Loop& loop) {
 }
 
 Result<void> Relay::turn(io::Loop& loop) {
-  const MonotonicTime next = wake();
-  if (next > monotonic_now() || to_.out.full()) {
+  if (wake(loop) > monotonic_now() || to_.out.full()) {
     if (auto offered = to_.out.offer(loop); !offered) return offered;
   }
   // A reader that stands still holds up what would tell it more, but not the watchdog and the signals.
-  if (phase_ == Phase::kTaking && to_.door.open() && !unread()) to_.source.watch(loop);
+  if (phase_ == Phase::kTaking && to_.door.open() && takes(loop)) to_.source.watch(loop);
   to_.uploader.watch(loop);
   loop.watch(to_.out.descriptor(), to_.out.buffer().empty() ? 0 : POLLOUT);
-  auto waited = loop.wait(next);
+  auto waited = loop.wait(wake(loop));  // what was offered may have changed it
   if (!waited) {
     // The stop time limit; what is on its way stays queued.
     if (waited.error().code != ErrorCode::kUnavailable) return waited;
@@ -81,7 +80,7 @@ Result<void> Relay::turn(io::Loop& loop) {
 
 bool Relay::delivered() const { return to_.uploader.idle() && to_.uploader.drain().remaining == 0; }
 
-MonotonicTime Relay::wake() const {
+MonotonicTime Relay::wake(const io::Loop& loop) const {
   MonotonicTime next = std::min(to_.uploader.deadline(), manager_.next());
   if (phase_ == Phase::kTaking) {
     if (to_.door.blocked()) {
@@ -89,7 +88,7 @@ MonotonicTime Relay::wake() const {
     } else if (to_.door.pending()) {
       // Whatever else is there is taken into the same commit, and what is not there is not waited for.
       return MonotonicTime{};
-    } else if (!unread()) {
+    } else if (takes(loop)) {
       next = std::min(next, to_.source.deadline().value_or(next));
     }
   }
@@ -104,7 +103,7 @@ void Relay::take_in(io::Loop& loop) {
   if (loop.stop_signal()) to_.source.stop();
   more_ = false;
   std::optional<Error> error;
-  if (to_.door.open() && !to_.source.ended() && !unread()) {
+  if (to_.door.open() && !to_.source.ended() && takes(loop)) {
     auto turned = to_.source.turn(loop, to_.door);
     if (turned) {
       more_ = *turned;
@@ -167,6 +166,7 @@ void Relay::answer_signals(io::Loop& loop) {
       if (auto reloaded = settings_.reload(); !reloaded) to_.report.warn(reloaded.error().what);
     }
     to_.uploader.hurry();
+    to_.source.hurry();
   }
   if (loop.stop_signal() && phase_ == Phase::kDraining) begin_stop(loop);
 }

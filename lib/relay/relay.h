@@ -52,8 +52,10 @@ class Relay {
   enum class Phase : std::uint8_t { kTaking, kDraining, kStopping, kDone };
 
   Result<void> turn(io::Loop& loop);
-  [[nodiscard]] MonotonicTime wake() const;
-  [[nodiscard]] bool unread() const { return to_.out.buffer().size() >= Uploader::kMostUnreadBytes; }
+  [[nodiscard]] MonotonicTime wake(const io::Loop& loop) const;
+  [[nodiscard]] bool takes(const io::Loop& loop) const {
+    return to_.out.buffer().size() < Uploader::kMostUnreadBytes || loop.stop_signal();
+  }
   void take_in(io::Loop& loop);
   void tell_blocked();
   void end_input(io::Loop& loop, std::optional<Error> error);

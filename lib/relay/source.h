@@ -43,6 +43,9 @@ class Source {
   // The input has ended, and all of it was handed in.
   [[nodiscard]] virtual bool ended() const = 0;
 
+  // What waits for its time, as for a broker that has refused, is tried now.
+  virtual void hurry() {}
+
   // A stop signal has come: nothing more is taken but what is on its way already. Until ended() the turns go on.
   virtual void stop() = 0;
 

@@ -40,6 +40,7 @@ class Subscription final : public Source {
   Result<bool> turn(const io::Loop& loop, Door& door) override;
   void acknowledge() override;
   [[nodiscard]] bool ended() const override { return stopped_; }
+  void hurry() override { next_attempt_ = MonotonicTime{}; }
   void stop() override { stopped_ = true; }
   Result<void> leave(io::Loop& loop, bool complete) override;
   [[nodiscard]] std::string state() const override;

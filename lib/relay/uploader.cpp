@@ -226,7 +226,6 @@ void Uploader::State::fill_again(const std::string& name, MonotonicTime now) {
 void Uploader::State::hurry(MonotonicTime now) {
   if (hurried != MonotonicTime::min() && now - hurried < kBetweenHints) return;
   hurried = now;
-  opens = now;
   schedule.hurry(now);
 }
 
@@ -484,12 +483,12 @@ void Uploader::watch(io::Loop& loop) const {
 
 MonotonicTime Uploader::deadline() const {
   const State& state = *state_;
-  if (state.more_to_print && state.out.size() < kMostUnreadBytes) return MonotonicTime::min();
+  if (state.more_to_print && state.out.size() < kMostUnreadBytes) return MonotonicTime{};
   MonotonicTime first = state.client.deadline();
   const MonotonicTime now = monotonic_now();
   if (!state.stopped && now < state.opens) {
     first = std::min(first, state.opens);
-  } else if (!state.stopped) {
+  } else if (!state.stopped && state.out.size() < kMostUnreadBytes) {
     first = std::min({first, state.schedule.deadline().value_or(first), state.next_slow(now)});
   }
   if (state.finished) first = std::min(first, state.synced + kBetweenSyncs);
@@ -525,6 +524,7 @@ bool Uploader::idle() const { return state_->schedule.in_flight() == 0 && !state
 void Uploader::hurry() {
   const MonotonicTime now = monotonic_now();
   for (const spool::LaneSummary& lane : state_->spool.lanes()) state_->fill_again(std::string(lane.lane), now);
+  state_->opens = now;
   state_->hurry(now);
 }
 

@@ -49,6 +49,9 @@ class DeadLetters {
   // hearing; it is the one to give to all other functions.
   static Result<DeadLetters> open(Spool& spool, std::uint64_t max_bytes = kDefaultMaxBytes);
 
+  // Where they are.
+  [[nodiscard]] const Spool& store() const { return store_; }
+
   // Takes a record over from the spool: keeps `letter`, which has its sequence, and finishes the record. Of a payload
   // over half of the store the start is kept. Letters that make room for it count as dropped. After a failure nothing
   // is kept, and the record stays as it was.

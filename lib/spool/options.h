@@ -21,7 +21,7 @@ void declare(cli::OptionTable& table, Options& options, std::string_view without
 // with kUsage where nothing says where to put it.
 Result<Spool> open(Options options, std::string_view tool, cli::Report& report);
 
-// Warns of what Spool::open() found damaged or left alone; open() has done so.
+// Warns of what Spool::open() or DeadLetters::open() found damaged or left alone; open() above has done so.
 void tell_damage(const Spool& spool, cli::Report& report);
 
 }  // namespace fieldpipe::spool

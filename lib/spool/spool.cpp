@@ -186,9 +186,14 @@ Result<Sequence> Spool::append(std::string_view lane, Bytes payload, WallTime ti
     return fail(ErrorCode::kBadData, fmt::format("record of {} bytes, the limit is {}", payload.size(),
                                                  print_size(options_.max_record_bytes)));
   }
-  if (uncommitted_) return tl::make_unexpected(*uncommitted_);
+  // Under kDropNewest nobody offers it again.
+  const auto no_room = [&](Error error) {
+    if (options_.on_full == OnFull::kDropNewest && error.code == ErrorCode::kUnavailable) ++counted_.refused;
+    return tl::make_unexpected(std::move(error));
+  };
+  if (uncommitted_) return no_room(*uncommitted_);
   const std::size_t size = record_bytes(lane.size(), payload.size());
-  if (auto room = make_room(size); !room) return fail(std::move(room));
+  if (auto room = make_room(size); !room) return no_room(std::move(room).error());
   auto found = index_.lanes.find(lane);
   if (found == index_.lanes.end()) {
     if (index_.lanes.size() >= options_.max_lanes) forget_lanes(index_);
@@ -205,7 +210,7 @@ Result<Sequence> Spool::append(std::string_view lane, Bytes payload, WallTime ti
   found->second.last_segment = active_number_;
   pending_.push_back({&*found, sequence, begin, size});
   if (options_.fsync == Fsync::kAlways) {
-    if (auto committed = commit_pending(); !committed) return fail(std::move(committed));
+    if (auto committed = commit_pending(); !committed) return no_room(std::move(committed).error());
   }
   return sequence;
 }
@@ -248,7 +253,6 @@ Result<void> Spool::make_room(std::size_t size_bytes) {
   if (space && !fits()) space = roll(size_bytes, Purpose::kAppend);
   if (space || space.error().code != ErrorCode::kUnavailable) return space;
   full_ = true;
-  if (options_.on_full == OnFull::kDropNewest) ++counted_.refused;
   return space;
 }
 

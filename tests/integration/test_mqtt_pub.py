@@ -200,6 +200,7 @@ class Usage(unittest.TestCase):
         self.refused("-t", "a", "-m", "x", "--unix", "/s", "-h", "b", message="cannot go together")
         self.refused("-t", "a", "-c", message="needs a client id")
         self.refused("-t", "a", "--cert", "/dev/null", message="a client certificate needs --key, too")
+        self.refused("-t", "a", "--key", "/dev/null", message="--key")
         self.refused("-t", "a", "-D", "publish", "colour", "red", message="'colour' is no MQTT property")
         self.refused("-t", "a", "-f", "/nonexistent", status=66, message="/nonexistent")
 

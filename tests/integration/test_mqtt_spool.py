@@ -264,6 +264,32 @@ class Refusals(SpoolTest):
             self.assertEqual(subscriber.payloads(1), [b"1"])
 
 
+class FullDisk(SpoolTest):
+    def filled(self, *arguments, writes, lines):
+        """Publishes `lines` lines; the disk has no room for these writes of records, nor for their repetition."""
+        with Broker() as broker, Subscriber(broker, "#") as subscriber:
+            result = tools.run("/usr/bin/strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=pwrite64", "-e",
+                               f"inject=pwrite64:error=ENOSPC:when={writes}", tools.BIN / "mqtt-pub", "--broker", broker.url, "-t", "t", "-l",
+                               "--spool", self.spool, *arguments, stdin=b"".join(b"%d\n" % n for n in range(lines)),
+                               env=tools.environment(ASAN_OPTIONS="detect_leaks=0"))
+            stored = self.look("check")[-1]["accepted"]
+            return result, stored, subscriber.payloads(stored)
+
+    def test_records_in_hand_of_a_commit_that_finds_no_room_are_stored_later(self):
+        result, stored, payloads = self.filled(writes="8..9", lines=30_000)
+        self.assertEqual((result.returncode, stored), (0, 30_000), result.stderr)
+        self.assertEqual(payloads, [b"%d" % n for n in range(30_000)])
+
+    def test_records_that_are_not_stored_are_counted_as_dropped(self):
+        for place, (when, writes, lines) in enumerate((("group", "8..9", 30_000), ("always", "20..21", 300))):
+            with self.subTest(when):
+                self.spool = self.spool.with_name(f"spool{place}")
+                result, stored, _ = self.filled("--on-full", "drop-newest", "--fsync", when, writes=writes, lines=lines)
+                self.assertEqual(result.returncode, 1)
+                self.assertGreater(lines, stored)
+                self.assertIn(b"mqtt-pub: %d records were dropped" % (lines - stored), result.stderr)
+
+
 class Reading(SpoolTest):
     def test_damage_is_found(self):
         self.pub(NOBODY, *NOW, stdin=b"1\n2\n3\n", status=75)

@@ -522,6 +522,10 @@ class Life(Relay):
                          env=environment(MEMFAULT_PROJECT_KEY=KEY, TMPDIR=str(self.scratch)))
             self.assertEqual((result.returncode, result.stderr.count(b"remain")), (0, 0), result.stderr)
             self.assertEqual(sum(json.loads(line)["chunks"] for line in result.stdout.splitlines()), 100)
+            # More than is held for a reader, which takes it in pieces of any size.
+            result = run(*self.arguments(server, "--dry-run", "--device", "D", "--batch-chunks", "1"), stdin=b"0102\n" * 10_000,
+                         env=environment(MEMFAULT_PROJECT_KEY=KEY, TMPDIR=str(self.scratch)))
+            self.assertEqual((result.returncode, result.stdout.count(b"\n")), (0, 10_000), result.stderr)
 
 
 class Figures(Relay):

@@ -332,6 +332,9 @@ TEST_CASE("what was refused, in a word and as it came, but for keys") {
   CHECK(refused(frames({"616263"}), whole_frames) == "oversize: abc");
   CHECK(refused(frames({"6162"}).substr(0, 9), whole_frames) == "unterminated: " + frames({"6162"}).substr(0, 9));
   CHECK(refused(frames({"6162"}).substr(0, 7), whole_frames) == "unterminated: " + frames({"6162"}).substr(0, 7));
+  // Of one above the limit there is the start as well.
+  const std::string cut = frames({"6162636465"}).substr(0, 11);
+  CHECK(refused(cut, whole_frames) == "unterminated: abc");
 }
 
 TEST_CASE("of what is too long the start and the length are kept, in bounded memory") {
